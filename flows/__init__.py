@@ -1,0 +1,1 @@
+"""Prefect: flows, tasks and deployments. Wiring only; the library works without it."""

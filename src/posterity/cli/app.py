@@ -1,0 +1,178 @@
+"""The commands."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+app = App(
+    name="posterity",
+    help="Portfolios of Bayesian models: fit every entity, look at what came out, predict.",
+    version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
+)
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object as the last line.")]
+Data = Annotated[str | None, Parameter(help="The panel: file, folder, glob or URL; overrides data.source.")]
+Entities = Annotated[
+    str | None, Parameter(help='Only these entities: names as in the tables, separated by ",".')
+]
+
+
+@app.command
+def check(config: Path, *, data: Data = None, entities: Entities = None, json: Json = False) -> int:
+    """Validate a configuration and its data, and show what a fit would do. Fits nothing, writes nothing."""
+    from posterity.cli import show
+    from posterity.portfolio.portfolio import Portfolio
+
+    plan = Portfolio(config).plan(data, entities=_names(entities))
+    if json:
+        show.as_json({**plan.summary(), "reasons": dict(plan.panel.reasons), "run_key": plan.run_key})
+    else:
+        show.plan(plan)
+    return 0
+
+
+@app.command
+def fit(
+    config: Path,
+    *,
+    data: Data = None,
+    out: Annotated[
+        Path | None, Parameter(help="Result folder; default runs/<name>/<key of the inputs>.")
+    ] = None,
+    method: Annotated[
+        Literal["auto", "laplace", "nuts"] | None, Parameter(help="Overrides inference.method.")
+    ] = None,
+    workers: Annotated[
+        int | None, Parameter(help="Processes; 0 fits in this one. Default: one a core.")
+    ] = None,
+    entities: Entities = None,
+    json: Json = False,
+) -> int:
+    """Fit every entity of a panel, without Prefect or MLflow.
+
+    The same inputs find their finished result; a run that was stopped goes on where it was.
+    """
+    import time
+
+    from posterity.cli import show
+    from posterity.cli.progress import progress
+    from posterity.config import load, with_overrides
+    from posterity.portfolio.portfolio import Portfolio, run
+
+    begin = time.perf_counter()
+    loaded = load(config)
+    if method is not None:
+        loaded = with_overrides(loaded, {"inference.method": method})
+    plan = Portfolio(loaded).plan(data, entities=_names(entities))
+    if not json:
+        show.plan(plan)
+    with progress(len(plan.fittable), quiet=json) as listen:
+        done = run(plan, out=out, workers=workers, listen=listen)
+    seconds = time.perf_counter() - begin
+    if json:
+        show.as_json({**done.counts, "result": str(done.result.path), "seconds": round(seconds, 2)})
+    else:
+        show.run(done, seconds)
+    return int(done.too_many_failed)
+
+
+@app.command(name="show")
+def show_(result: Path, entity: str | None = None, *, json: Json = False) -> int:
+    """Summarise a result, or one entity of it, in the terminal."""
+    import posterity
+    from posterity.cli import show
+
+    opened = posterity.open(result)
+    if entity is None:
+        show.as_json(show.overview(opened)) if json else show.result(opened)
+    else:
+        show.as_json(show.about(opened, entity)) if json else show.entity(opened, entity)
+    return 0
+
+
+@app.command
+def predict(
+    result: Path,
+    *,
+    rows: Annotated[
+        str | None, Parameter(help="File with the rows to predict: entity columns and inputs.")
+    ] = None,
+    horizon: Annotated[
+        int | None, Parameter(help="Predict so many steps after each entity's last time.")
+    ] = None,
+    interval: Annotated[float, Parameter(help="Mass of the interval.")] = 0.9,
+    out: Annotated[
+        Path | None, Parameter(help="Parquet or CSV file to write; default: CSV to the terminal.")
+    ] = None,
+) -> int:
+    """Predict new rows, with intervals."""
+    import sys
+
+    import posterity
+    from posterity.errors import ConfigError
+    from posterity.portfolio.horizon import next_rows
+
+    opened = posterity.open(result)
+    if (rows is None) == (horizon is None):
+        raise ConfigError(["give either --rows FILE or --horizon N"])
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise ConfigError([f"--out {out}: the name must end in .csv or .parquet"])
+    table = opened.predict(rows if rows is not None else next_rows(opened, horizon or 0), interval=interval)
+    if out is None:
+        table.to_csv(sys.stdout, index=False)
+    elif out.suffix == ".csv":
+        table.to_csv(out, index=False)
+    else:
+        table.to_parquet(out, index=False)
+    return 0
+
+
+@app.command
+def lineage(result: Path, entity: str, *, json: Json = False) -> int:
+    """Where the posterior of an entity came from: configuration, data, prior, code."""
+    import posterity
+    from posterity.cli import show
+
+    graph = posterity.open(result).lineage(entity)
+    show.as_json(graph.to_dict()) if json else show.lineage(graph, entity)
+    return 0
+
+
+@app.command
+def schema() -> int:
+    """Print the JSON Schema of configurations, for editors."""
+    import json
+
+    from posterity.config import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+@app.command
+def simulate(
+    panel: Literal["adoption"],
+    *,
+    out: Annotated[Path, Parameter(help="Folder for <panel>.parquet and <panel>_truth.parquet.")],
+    products: int = 24,
+    regions: int = 5,
+    weeks: int = 52,
+    seed: int = 2026,
+) -> int:
+    """Write a sample panel with known truth."""
+    import pyarrow.parquet as pq
+
+    from posterity.panel.simulation import adoption
+
+    rows, truth = adoption(products, regions, weeks, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    pq.write_table(rows, out / f"{panel}.parquet", compression="zstd")
+    pq.write_table(truth, out / f"{panel}_truth.parquet", compression="zstd")
+    print(f"{rows.num_rows:,} rows in {out / f'{panel}.parquet'}, the truth beside it")
+    return 0
+
+
+def _names(entities: str | None) -> tuple[str, ...] | None:
+    return None if entities is None else tuple(name.strip() for name in entities.split(",") if name.strip())

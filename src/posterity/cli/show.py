@@ -1,0 +1,161 @@
+"""What a person reads in the terminal. Everything shown is also there as plain values for `--json`."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import rich
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from posterity.config.schema import percent
+
+if TYPE_CHECKING:
+    from posterity.lineage.graph import Graph
+    from posterity.portfolio.plan import Plan
+    from posterity.portfolio.portfolio import Run
+    from posterity.portfolio.result import Result
+
+COLOURS = {"ok": "green", "flagged": "yellow", "failed": "red", "unchanged": "cyan"}
+WORST = 10
+
+
+def as_json(values: Mapping[str, Any]) -> None:
+    """One JSON object on one line."""
+    print(json.dumps(values, default=str, allow_nan=False))
+
+
+def plan(plan: "Plan") -> None:
+    """What will be fitted, and what cannot be."""
+    summary = plan.summary()
+    rich.print(
+        f"[bold]{escape(plan.config.name)}[/]: {summary['entities']:,} entities, {summary['rows']:,} rows; "
+        f"{summary['established']:,} established, {summary['new']:,} new; "
+        f"method {plan.config.inference.method}"
+    )
+    for notice in plan.panel.notices[1:]:
+        rich.print(f"[yellow]note[/] {escape(notice)}")
+    reasons = list(plan.panel.reasons.items())
+    for entity, reason in reasons[:WORST]:
+        rich.print(f"[red]cannot be fitted[/] {escape(entity)}: {escape(reason)}")
+    if len(reasons) > WORST:
+        rich.print(
+            f"[red]cannot be fitted[/] {len(reasons) - WORST:,} more; `posterity check --json` lists them all"
+        )
+
+
+def run(run: "Run", seconds: float) -> None:
+    """How a run ended and where its result is."""
+    if run.executed is None:
+        rich.print(
+            f"[cyan]unchanged[/]: {run.counts['unchanged']:,} entities have the same inputs as before; "
+            "nothing to do"
+        )
+    elif run.executed.resumed:
+        rich.print(f"{run.executed.resumed:,} entities were there from a run that was stopped")
+    result(run.result)
+    rich.print(f"{seconds:.1f} s   result in [bold]{escape(str(run.result.path))}[/]")
+    rich.print(f"look closer: posterity show {escape(str(run.result.path))} ENTITY")
+
+
+def overview(result: "Result") -> dict[str, Any]:
+    """A result in a few numbers."""
+    entities = result.entities
+    coverage = {
+        f"coverage_{percent(mass)}": _weighted(entities, f"coverage_{percent(mass)}")
+        for mass in result.config.intervals
+    }
+    return {
+        "name": result.name,
+        "path": str(result.path),
+        **dict(result.counts),
+        "methods": {k: int(v) for k, v in entities["method"].value_counts().items()},
+        **coverage,
+        "mae": _weighted(entities, "mae"),
+    }
+
+
+def result(result: "Result") -> None:
+    """Counts by status and method, coverage, and the entities that need a look."""
+    facts = overview(result)
+    table = Table(title=escape(f"{result.name}"), title_justify="left", show_header=True, header_style="bold")
+    for status in ("ok", "flagged", "failed"):
+        table.add_column(status, justify="right", style=COLOURS[status])
+    shares = [f"coverage_{percent(mass)}" for mass in result.config.intervals]
+    inside = [f"in {100 * mass:g} %" for mass in result.config.intervals]
+    for name in ("methods", *inside, "MAE"):
+        table.add_column(name, justify="right")
+    methods = ", ".join(f"{m} {n:,}" for m, n in facts["methods"].items())
+    numbers = [facts[s] for s in shares]
+    table.add_row(
+        *(f"{result.counts.get(s, 0):,}" for s in ("ok", "flagged", "failed")),
+        methods,
+        *("" if v is None else f"{100 * v:.1f} %" for v in numbers),
+        "" if facts["mae"] is None else f"{facts['mae']:.4g}",
+    )
+    rich.print(table)
+    troubled = result.entities[result.entities["status"] != "ok"].sort_values("status")
+    for row in troubled.head(WORST).to_dict("records"):
+        rich.print(
+            f"[{COLOURS[row['status']]}]{row['status']}[/] {escape(row['entity'])}: "
+            f"{escape(str(row['reason']))}"
+        )
+    if len(troubled) > WORST:
+        rich.print(f"{len(troubled) - WORST:,} more in {escape(str(result.path / 'entities.parquet'))}")
+
+
+def about(result: "Result", entity: str) -> dict[str, Any]:
+    """Everything the tables say about one entity."""
+    parameters = result.parameters[result.parameters["entity"] == entity].drop(columns="entity")
+    rows = json.loads(parameters.to_json(orient="records"))
+    return {**result.entity_row(entity), "parameters": rows}
+
+
+def entity(result: "Result", entity: str) -> None:
+    """One entity: its fit and its parameters."""
+    facts = about(result, entity)
+    rich.print(
+        f"[bold]{escape(entity)}[/] [{COLOURS[facts['status']]}]{facts['status']}[/] "
+        f"by {facts['method']}, {facts['role']}"
+    )
+    if facts["reason"]:
+        rich.print(escape(facts["reason"]))
+    rich.print(
+        f"{facts['n_rows']:,} rows, {facts['first_time']} to {facts['last_time']}; prior {facts['prior']}"
+    )
+    mass = max(result.config.intervals)
+    chains = any(row["rhat"] is not None for row in facts["parameters"])
+    table = Table(header_style="bold")
+    table.add_column("parameter", no_wrap=True)
+    for name in ("mean", "sd", f"{100 * mass:g} % interval", "ESS", *(["R-hat"] if chains else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in facts["parameters"]:
+        bounds = f"{row[f'lower_{percent(mass)}']:.4g} … {row[f'upper_{percent(mass)}']:.4g}"
+        ess = f"{min(row['ess_bulk'], row['ess_tail']):,.0f}"
+        numbers = [_number(row["mean"]), _number(row["sd"]), bounds, ess]
+        table.add_row(row["parameter"], *numbers, *([_number(row["rhat"])] if chains else []))
+    Console().print(table)
+
+
+def lineage(graph: "Graph", entity: str) -> None:
+    """What an entity's posterior came from."""
+    rich.print(f"[bold]{escape(entity)}[/] came from")
+    for node in graph.nodes:
+        Console().print(f"[cyan]{node.kind}[/] {escape(node.id.partition(':')[2][:12])}")
+        facts = {k: v for k, v in node.attributes.items() if v not in (None, {}, [])}
+        for name, value in ({"": facts} if node.kind == "versions" else facts).items():
+            shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
+            Console().print(
+                f"  {name}: {escape(str(shown))}" if name else f"  {shown}", soft_wrap=True, highlight=False
+            )
+
+
+def _weighted(entities: Any, column: str) -> float | None:
+    """Mean over rows rather than entities."""
+    known = entities[entities[column].notna()]
+    return float((known[column] * known["n_rows"]).sum() / known["n_rows"].sum()) if len(known) else None
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

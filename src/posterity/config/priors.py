@@ -1,0 +1,204 @@
+"""Priors, quantities and likelihoods as a configuration describes them; nothing here builds a model."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+    field_serializer,
+    model_validator,
+)
+
+from posterity.config.curves import BUILTIN_CURVES
+from posterity.config.distributions import DISTRIBUTIONS, TRANSFORMS
+from posterity.config.frozen import FrozenDict
+
+
+class Section(BaseModel):
+    """A part of a configuration: strict types, no unknown keys, unchangeable."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+
+def listed_values(value: Any) -> Any:
+    """YAML's lists as tuples, which cannot be changed."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else listed_values(value)
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case str():
+            return "<name>"
+        case list() | tuple():
+            return "<numbers>"
+        case dict() | BaseModel():
+            return "<prior>"
+        case int() if not isinstance(value, bool):
+            return "<whole>"
+        case _:
+            return "<number>"
+
+
+Words = StringConstraints(min_length=1, max_length=200)
+Name = Annotated[str, Words]
+Names = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_one_or_more),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "uniqueItems": True}]}
+    ),
+]
+"""A tuple of names; one name may be written without brackets."""
+
+Numbers = Annotated[tuple[float, ...], Field(min_length=1), BeforeValidator(listed_values)]
+Frozen = AfterValidator(FrozenDict)
+
+DistributionName = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(DISTRIBUTIONS)})]
+Transform = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TRANSFORMS)})]
+FunctionName = Annotated[
+    str,
+    WithJsonSchema(
+        {"anyOf": [{"enum": sorted(BUILTIN_CURVES)}, {"type": "string", "pattern": r"^[\w.]+:[\w.]+$"}]}
+    ),
+]
+
+Kwarg = Annotated[
+    Annotated[int, Tag("<whole>")]
+    | Annotated[float, Tag("<number>")]
+    | Annotated[Numbers, Tag("<numbers>")]
+    | Annotated[Name, Tag("<name>")]
+    | Annotated["PriorSpec", Tag("<prior>")],
+    Discriminator(_kind),
+]
+
+
+class Family(Section):
+    """A distribution with arguments; `params`, the old wrapper's word, is read as `kwargs`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "params" in values and "kwargs" not in values:
+            return {("kwargs" if key == "params" else key): value for key, value in values.items()}
+        return values
+
+
+class PriorSpec(Family):
+    """A prior, in the shape of `pymc_extras.prior.Prior.to_dict`: `{dist: Normal, kwargs: {mu: 0, sigma:
+    1}}`."""
+
+    dist: DistributionName
+    """A scalar PyMC distribution, for instance Normal."""
+
+    kwargs: Annotated[dict[str, Kwarg], Frozen] = Field(default_factory=FrozenDict)
+    """Its arguments: numbers, lists of numbers along `dims`, nested priors, or names of parameters
+    further up."""
+
+    dims: Names = ()
+    """Dimensions of a vector parameter; each is a column of the panel or a key of `model.coords`."""
+
+    centered: bool = True
+    """False samples a standardised offset instead (Normal and StudentT)."""
+
+    transform: Transform | None = None
+    """A function applied to the value, for instance exp or sigmoid."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values in the shape of `pymc_extras.prior.Prior.to_dict`; defaults are left out."""
+        data: dict[str, Any] = {"dist": self.dist}
+        if self.kwargs:
+            data["kwargs"] = {name: plain_kwarg(value) for name, value in self.kwargs.items()}
+        if not self.centered:
+            data["centered"] = False
+        if self.dims:
+            data["dims"] = list(self.dims)
+        if self.transform:
+            data["transform"] = self.transform
+        return data
+
+
+def plain_kwarg(value: Any) -> Any:
+    """A kwarg as plain values."""
+    match value:
+        case PriorSpec():
+            return value.to_dict()
+        case tuple():
+            return list(value)
+        case _:
+            return value
+
+
+class Quantity(Section):
+    """A named function of columns, parameters and earlier quantities: exactly one of `function` and
+    `expression`."""
+
+    function: FunctionName | None = None
+    """A built-in curve (negative_exponential, ...) or `package.module:function`."""
+
+    expression: Name | None = Field(default=None, max_length=2_000)
+    """A formula, for instance `top * (1 - exp(-rate * week))`."""
+
+    arguments: Annotated[dict[str, Name], Frozen] = Field(default_factory=FrozenDict)
+    """Argument of the function -> parameter, earlier quantity or column; by default the one of the same
+    name."""
+
+
+class Ar1(Section):
+    """Errors that depend on the row before: e_t = rho * e_(t-1) + noise."""
+
+    rho: PriorSpec
+    """Prior of the dependence over one unit of time, inside 0..1; the parameter is named `rho`."""
+
+
+class Errors(Section):
+    """The forms that dependence between rows can take."""
+
+    ar1: Ar1
+    """Each error depends on the one before."""
+
+
+def _unwrapped(value: Any) -> Any:
+    return value if value is None or isinstance(value, Ar1) else Errors.model_validate(value).ar1
+
+
+class Likelihood(Family):
+    """How the target scatters around the quantities."""
+
+    dist: DistributionName
+    """A scalar PyMC distribution, for instance Normal or NegativeBinomial."""
+
+    kwargs: Annotated[dict[str, Kwarg], Frozen] = Field(default_factory=FrozenDict)
+    """Its arguments: names of parameters, quantities or columns, numbers, or priors (a parameter named as
+    the kwarg)."""
+
+    errors: Annotated[Ar1 | None, BeforeValidator(_unwrapped, json_schema_input_type=Errors | None)] = None
+    """Dependence between the rows of an entity, in order of time: `{ar1: {rho: {dist: Beta, ...}}}`."""
+
+    @field_serializer("errors")
+    def _wrapped(self, errors: Ar1 | None) -> dict[str, Any] | None:
+        return None if errors is None else {"ar1": errors.model_dump()}
+
+    @property
+    def nested(self) -> Mapping[str, PriorSpec]:
+        """Parameters declared inside the likelihood: name -> prior."""
+        found = {name: value for name, value in self.kwargs.items() if isinstance(value, PriorSpec)}
+        return found | ({"rho": self.errors.rho} if self.errors else {})

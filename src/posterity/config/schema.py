@@ -1,0 +1,218 @@
+"""The sections of a configuration. Shapes, types and ranges live here; what spans sections is in
+`names.py`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from posterity.config.frozen import FrozenDict
+from posterity.config.priors import (
+    Frozen,
+    Likelihood,
+    Name,
+    Names,
+    PriorSpec,
+    Quantity,
+    Section,
+    listed_values,
+)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
+Label = Annotated[int | str, Field(union_mode="left_to_right")]
+
+
+class Data(Section):
+    """The panel: one row an observation."""
+
+    source: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """Parquet or CSV: a file, a folder, a glob or any fsspec URL. `${POSTERITY_...}` stands for an
+    environment variable. May be given on the command line instead."""
+
+    entity: Annotated[Names, Field(min_length=1)]
+    """The columns whose distinct values are the entities, each of which gets a posterior."""
+
+    time: Name | None = None
+    """The column that orders the rows of an entity and cuts chunks: numbers or dates."""
+
+    target: Name
+    """The column that is explained and predicted."""
+
+
+class Model(Section):
+    """Parameters, quantities and likelihood."""
+
+    parameters: Annotated[dict[str, PriorSpec], Frozen] = Field(default_factory=FrozenDict)
+    """Name -> prior."""
+
+    quantities: Annotated[dict[str, Quantity], Frozen] = Field(default_factory=FrozenDict)
+    """Name -> function of columns, parameters and earlier quantities, in order."""
+
+    likelihood: Likelihood
+    """How the target scatters."""
+
+    coords: Annotated[
+        dict[str, Annotated[tuple[Label, ...], Field(min_length=1), BeforeValidator(listed_values)]], Frozen
+    ] = Field(default_factory=FrozenDict)
+    """Labels of dimensions that are no column of the panel (those take the column's sorted distinct
+    values)."""
+
+
+class Inference(Section):
+    """How posteriors are computed."""
+
+    method: Literal["auto", "laplace", "nuts", "pathfinder", "advi", "fullrank_advi", "dadvi"] = "auto"
+    """auto: laplace, then adaptive importance sampling, then nuts, each where the one before it has an open
+    gate. The last four are for joint models."""
+
+    draws: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Draws per chain."""
+
+    chains: Annotated[int, Field(ge=1, le=64)] = 4
+    """Chains per entity."""
+
+    tune: Literal["auto"] | Annotated[int, Field(ge=1, le=1_000_000)] = "auto"
+    """Tuning draws per chain, or auto."""
+
+    keep: Literal["auto", "all"] | Annotated[int, Field(ge=1, le=64_000_000)] = "auto"
+    """Draws stored an entity; auto: all up to 200 entities, 1,000 beyond."""
+
+    seed: Annotated[int, Field(ge=0)] = 2023
+    """The root seed; every entity's own is derived from it and the entity's key."""
+
+    target_accept: OpenShare = 0.8
+    """Acceptance rate that nuts tunes for."""
+
+
+class Gates(Section):
+    """Bounds on diagnostics; an entity outside one is flagged."""
+
+    rhat: Annotated[float, Field(gt=1, le=10)] = 1.01
+    """Largest R-hat of any parameter."""
+
+    ess: Annotated[float, Field(ge=0)] = 400.0
+    """Smallest effective sample size, bulk and tail."""
+
+    divergences: Annotated[int, Field(ge=0)] = 0
+    """Most divergent transitions."""
+
+    khat: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Largest Pareto k-hat of an importance-sampled posterior."""
+
+    bfmi: Share = 0.2
+    """Smallest Bayesian fraction of missing information."""
+
+
+class Established(Section):
+    """Which entities teach."""
+
+    min_rows: Annotated[int, Field(ge=1)] = 20
+    """An entity with at least so many rows is established; the others learn."""
+
+
+class Pool(Section):
+    """Which entities belong together."""
+
+    within: Names = ()
+    """A population per distinct value of these columns."""
+
+    shrink: bool = False
+    """Shrink the groups' populations towards the whole."""
+
+
+class Transfer(Section):
+    """Priors for new entities from the posteriors of established ones."""
+
+    established: Established = Established()
+    """Who teaches; everyone else learns."""
+
+    pool: Pool = Pool()
+    """Who learns from whom."""
+
+    robust: Share = 0.1
+    """Weight of the vague component of a transferred prior."""
+
+    max_prior_rows: Annotated[float, Field(gt=0)] | None = None
+    """A transferred prior counts for at most so many rows."""
+
+
+class Refit(Section):
+    """Updating posteriors as data arrive."""
+
+    every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(h|D|W|M|Q|Y)$")] = 4
+    """Length of a chunk: units of the time column, or a calendar span such as 4W (h, D, W, M, Q, Y)."""
+
+    mode: Literal["exact", "carry", "reweight"] = "exact"
+    """exact: all rows again; carry: the old posterior as prior; reweight: the old draws, weighted."""
+
+
+class Tracking(Section):
+    """What MLflow is told."""
+
+    experiment: Name | None = None
+    """Name of the experiment; the configuration's name if absent."""
+
+    entity_runs: Literal["auto", "all", "none"] | Annotated[int, Field(ge=0)] = "auto"
+    """Child runs: all, none, at most a number, or auto (all up to a bound, beyond it the interesting
+    ones)."""
+
+    traces: Literal["all", "none"] = "all"
+    """Whether the draws are logged as netCDF."""
+
+    uri: Name | None = None
+    """MLflow's tracking address; SQLite in the checkout if absent."""
+
+
+class Execution(Section):
+    """Where fits run."""
+
+    runner: Literal["threads", "processes", "dask", "ray"] = "processes"
+    """What shards are mapped over."""
+
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = "auto"
+    """How many at once; auto: one a core."""
+
+    max_failed: Share = 0.1
+    """Share of failed entities beyond which a flow run ends Failed."""
+
+    retries: Annotated[int, Field(ge=0, le=100)] = 1
+    """How often a shard that died is tried again."""
+
+
+class Config(Section):
+    """A portfolio: one model, all entities of a panel.
+
+    Made by `posterity.config.load`, `loads` and `from_dict`, which also check what spans sections."""
+
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")]
+    """Names the portfolio, its results and its MLflow experiment."""
+
+    data: Data
+    model: Model
+    inference: Inference = Inference()
+    gates: Gates = Gates()
+    transfer: Transfer | None = None
+    """Absent: every entity keeps the declared priors."""
+
+    refit: Refit = Refit()
+    intervals: Annotated[
+        tuple[OpenShare, ...], Field(min_length=1, max_length=20), BeforeValidator(listed_values)
+    ] = (0.5, 0.9)
+    """Masses of the reported intervals, each between 0 and 1."""
+
+    tracking: Tracking = Tracking()
+    execution: Execution = Execution()
+
+    @field_validator("intervals")
+    @classmethod
+    def _in_order(cls, masses: tuple[float, ...]) -> tuple[float, ...]:
+        # Columns are named by the percentage (`lower_90`), so masses must differ there.
+        if len({percent(mass) for mass in masses}) < len(masses):
+            raise PydanticCustomError("twice", "the same mass stands twice; keep one")
+        return tuple(sorted(masses))
+
+
+def percent(mass: float) -> str:
+    """0.9 as `90` and 0.995 as `99_5`: how columns name an interval."""
+    return f"{100 * mass:.6g}".replace(".", "_")

@@ -1,0 +1,3 @@
+"""Inference: compiled models, one file per method, diagnostics and gates. Data in, a posterior or a
+failure out.
+"""

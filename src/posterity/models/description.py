@@ -1,0 +1,141 @@
+"""What a model is, before anything is built: names, columns, dimensions and the numbers inside its priors."""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posterity.config import Config, PriorSpec, Quantity
+from posterity.config.curves import BUILTIN_CURVES
+from posterity.config.distributions import DISTRIBUTIONS
+from posterity.config.expressions import bare_names, parse, subscripts
+from posterity.config.schema import Model
+from posterity.errors import ModelError
+from posterity.lineage.hashing import digest
+from posterity.models import functions, priors
+from posterity.panel import Panel
+
+type Numbers = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Description:
+    """A model in words and columns.
+
+    `inputs` are the columns used as numbers, `indices` pairs of a column and the dimension along which its
+    value on a row picks an entry of a vector parameter, `levels` the labels of every named dimension. Two
+    descriptions with the same `key` compile to the same functions, whatever the numbers inside their priors.
+    """
+
+    model: Model
+    time: str | None
+    inputs: tuple[str, ...]
+    indices: tuple[tuple[str, str], ...]
+    levels: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns a panel must have besides entity, time and target."""
+        return tuple(dict.fromkeys((*self.inputs, *(column for column, _ in self.indices))))
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the target counts something."""
+        return DISTRIBUTIONS[self.model.likelihood.dist].discrete
+
+    @property
+    def ordered(self) -> bool:
+        """Whether a row's likelihood depends on the row before it."""
+        return self.model.likelihood.errors is not None
+
+    @cached_property
+    def priors(self) -> Mapping[str, PriorSpec]:
+        """Top-level priors by parameter name: the declared ones and those written inside the likelihood."""
+        return {**self.model.parameters, **self.model.likelihood.nested}
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        """The numbers inside the declared priors, by input name."""
+        return {key: value for name, spec in self.priors.items() for key, value in priors.numbers(name, spec)}
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of the structure: all but the numbers inside the priors."""
+        structure = self.model.model_dump(mode="json")
+        for spec in _prior_dicts(structure):
+            spec["kwargs"] = {
+                k: {"shape": list(np.shape(v))} if not isinstance(v, str | dict) else v
+                for k, v in spec["kwargs"].items()
+            }
+        code = {
+            q.function: functions.code_digest(q.function)
+            for q in self.model.quantities.values()
+            if q.function
+        }
+        levels = {dim: [str(label) for label in labels] for dim, labels in self.levels.items()}
+        return digest([structure, code, levels, self.time, self.inputs, self.indices])
+
+
+def describe(config: Config, panel: Panel | None = None) -> Description:
+    """Resolve the names of a configuration; with a panel, also the levels of its dimensions.
+
+    Without a panel the description knows which columns it needs (`columns`), which is what reading one asks
+    for.
+    """
+    model = config.model
+    known = set(model.parameters) | set(model.likelihood.nested)
+    used: list[str] = []
+    picked: list[tuple[str, str]] = []
+    for name, quantity in model.quantities.items():
+        if quantity.expression is not None:
+            tree = parse(quantity.expression)
+            for part in subscripts(tree):
+                entries = zip(part.indices, model.parameters[part.name].dims, strict=True)
+                picked += [(i.id, dim) for i, dim in entries if isinstance(i, ast.Name)]
+            named: Iterable[str] = sorted(bare_names(tree))
+        else:
+            named = bindings(quantity, config.data.time).values()
+        used += [n for n in named if n not in known]
+        known.add(name)
+    used += [v for v in model.likelihood.kwargs.values() if isinstance(v, str) and v not in known]
+    dims = sorted({dim for spec in model.parameters.values() for dim in spec.dims})
+    of_panel = [d for d in dims if d not in model.coords]
+    levels = {d: model.coords[d] for d in dims if d in model.coords}
+    if panel is not None:
+        levels |= {d: panel.levels(d) for d in of_panel}
+    unique = dict.fromkeys
+    return Description(
+        model,
+        config.data.time,
+        tuple(unique(used)),
+        tuple(unique((*picked, *((dim, dim) for dim in of_panel)))),
+        dict(sorted(levels.items())),
+    )
+
+
+def bindings(quantity: Quantity, time: str | None) -> dict[str, str]:
+    """Which name each argument of a quantity's function gets."""
+    assert quantity.function is not None
+    given = dict(quantity.arguments)
+    wanted = BUILTIN_CURVES.get(quantity.function) or functions.argument_names(quantity.function)
+    if quantity.function in BUILTIN_CURVES and time is not None:
+        given.setdefault("x", time)
+    unknown = set(given) - set(wanted)
+    if unknown and quantity.function in BUILTIN_CURVES:
+        raise ModelError(
+            f"{quantity.function} has no argument {sorted(unknown)}; it takes {', '.join(wanted)}"
+        )
+    return {argument: argument for argument in wanted} | given
+
+
+def _prior_dicts(value: Any) -> Iterator[dict[str, Any]]:
+    """Every prior in a dumped configuration, outermost first."""
+    if isinstance(value, dict):
+        if "dist" in value and "centered" in value:
+            yield value
+        for inner in list(value.values()):
+            yield from _prior_dicts(inner)

@@ -1,0 +1,1 @@
+"""Plans, fits, results and predictions for a whole portfolio."""

@@ -1,0 +1,184 @@
+"""What a run will do, before it does anything: entities, their roles, what cannot be fitted and why, fit
+keys.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from posterity.config import Config, variables
+from posterity.config.distributions import DISTRIBUTIONS
+from posterity.config.schema import Transfer
+from posterity.errors import ConfigError, PanelError
+from posterity.inference.fit import METHODS
+from posterity.lineage import ENGINE_VERSION, digest, fit_key
+from posterity.models import Description, build, describe
+from posterity.panel import Panel, Rows, checks, read
+from posterity.panel.reading import Source
+
+FEW = 200
+"""Up to so many entities, `keep: auto` stores every draw; beyond it `KEPT` an entity."""
+KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One entity to fit, small and picklable. `digest` identifies its data, `key` the whole fit."""
+
+    entity: str
+    key: str
+    digest: str
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A portfolio over a panel. `reasons` (on the panel) says which entities cannot be fitted."""
+
+    config: Config
+    description: Description
+    panel: Panel
+    keys: Mapping[str, str]
+    keep: int
+
+    @cached_property
+    def run_key(self) -> str:
+        """Digest of everything that decides the result; equal keys mean an equal result."""
+        return digest({"name": self.config.name, "fits": self.keys, "reasons": dict(self.panel.reasons)})
+
+    @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """`established` where an entity has enough rows to teach, else `new`."""
+        enough = (self.config.transfer or Transfer()).established.min_rows
+        counts = zip(self.panel.entities, self.panel.counts.tolist(), strict=True)
+        return {entity: "established" if count >= enough else "new" for entity, count in counts}
+
+    @property
+    def time_type(self) -> pa.DataType:
+        """Arrow type of the time column (null without one)."""
+        return pa.null() if self.panel.time is None else self.panel.table.schema.field(self.panel.time).type
+
+    @property
+    def fittable(self) -> tuple[str, ...]:
+        """Entities without a reason against them, in the panel's order."""
+        return tuple(e for e in self.panel.entities if e not in self.panel.reasons)
+
+    def work(self, entities: tuple[str, ...] | None = None) -> Iterator[Work]:
+        """The work of these entities (default: all that can be fitted)."""
+        position = {e: i for i, e in enumerate(self.panel.entities)}
+        for entity in self.fittable if entities is None else entities:
+            yield Work(
+                entity, self.keys[entity], str(self.panel.digests[position[entity]]), self.panel.rows(entity)
+            )
+
+    def summary(self) -> dict[str, int]:
+        """Counts worth showing before a run."""
+        roles = list(self.roles.values())
+        return {
+            "entities": len(self.panel.entities),
+            "rows": self.panel.n_rows,
+            "established": roles.count("established"),
+            "new": roles.count("new"),
+            "cannot be fitted": len(self.panel.reasons),
+        }
+
+
+def read_panel(config: Config, source: Source | None = None) -> Panel:
+    """Read the columns that a configuration needs and check them against its likelihood.
+
+    `source` overrides the configuration's, in which `${POSTERITY_...}` stands for an environment variable.
+    Raises PanelError with every problem of the panel, ConfigError where there is none to read.
+    """
+    data = config.data
+    chosen = source
+    if chosen is None and data.source is not None:
+        chosen = variables.resolved(data.source)
+    if chosen is None:
+        raise ConfigError(["data.source is not given; write it into the configuration or pass the data"])
+    description = describe(config)
+    columns = [c for c in description.columns if c != data.time]
+    panel = read(chosen, entity=data.entity, time=data.time, target=data.target, columns=columns)
+    if text := [name for name in description.inputs if panel.arrays[name].dtype == object]:
+        raise PanelError(
+            [
+                f"column {name!r} holds text, and the model computes with it; make it a number, or let it "
+                f"pick entries of a vector parameter, as in z[{name}]"
+                for name in text
+            ]
+        )
+    family = DISTRIBUTIONS[config.model.likelihood.dist]
+    return checks.support(panel, family.support, _trials(config, description))
+
+
+def _trials(config: Config, description: Description) -> str | float | None:
+    """The number of trials of a binomial likelihood where the panel or the configuration gives it."""
+    match config.model.likelihood.kwargs.get("n"):
+        case str() as name if name in description.columns:
+            return name
+        case int() | float() as number:
+            return number
+        case _:
+            return None
+
+
+def make_plan(config: Config, panel: Panel, entities: tuple[str, ...] | None = None) -> Plan:
+    """Resolve a configuration against its panel; `entities` restricts the run to some of them.
+
+    Raises ModelError where the model cannot be built, so that nothing starts that cannot work.
+    """
+    if config.inference.method not in METHODS:
+        found, allowed = config.inference.method, ", ".join(METHODS)
+        raise ConfigError(
+            [f"inference.method: {found} is for joint models; one entity at a time takes {allowed}"]
+        )
+    description = describe(config, panel)
+    build(description)
+    if entities is not None:
+        panel = panel.select(entities)
+    keep = kept(config, len(panel.entities))
+    prior = {name: value.tolist() for name, value in description.numbers.items()}
+    inference = settings(config, keep)
+    keys = {
+        entity: fit_key(
+            model=description.key, prior=prior, data=str(data), inference=inference, engine=ENGINE_VERSION
+        )
+        for entity, data in zip(panel.entities, panel.digests, strict=True)
+    }
+    return Plan(config, description, panel, keys, keep)
+
+
+def settings(config: Config, keep: int) -> dict[str, Any]:
+    """Everything besides model, prior and data that a fit and its tables depend on."""
+    return {
+        "inference": config.inference.model_dump(mode="json", exclude={"keep"}),
+        "keep": keep,
+        "gates": config.gates.model_dump(mode="json"),
+        "intervals": list(config.intervals),
+    }
+
+
+def kept(config: Config, entities: int) -> int:
+    """Draws stored an entity."""
+    every = config.inference.draws * config.inference.chains
+    keep = config.inference.keep
+    if keep == "all":
+        return every
+    return min(every, (every if entities <= FEW else KEPT) if keep == "auto" else keep)
+
+
+def entity_columns(plan: Plan) -> pa.Table:
+    """One row an entity: its columns, name, role, rows, first and last time, fit key."""
+    panel = plan.panel
+    table = panel.entity_table
+    names = pa.array(panel.entities, pa.string())
+    columns = {name: table.column(name) for name in panel.entity_columns if name != "entity"}
+    columns |= {"entity": names, "role": pa.array([plan.roles[e] for e in panel.entities])}
+    columns["n_rows"] = pa.array(panel.counts, pa.int64())
+    none = pa.nulls(len(names))
+    columns["first_time"] = none if panel.first_times is None else panel.first_times
+    columns["last_time"] = none if panel.last_times is None else panel.last_times
+    columns["fit_key"] = pa.array([plan.keys[e] for e in panel.entities])
+    return pa.table(columns)

@@ -1,0 +1,276 @@
+"""A published result, read lazily: every file is checked against the manifest when it is first needed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+
+from posterity.errors import ResultError
+from posterity.portfolio import manifest as manifests
+from posterity.portfolio.manifest import Manifest
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from posterity.config import Config
+    from posterity.lineage.graph import Graph
+    from posterity.panel.reading import Source
+
+
+@dataclass(frozen=True)
+class Result:
+    """The tables, draws and lineage that a run left in the folder `path`; open it with `open_result`.
+
+    Tables are pandas DataFrames sorted by entity; each is read and checked once, at first use. A result
+    never changes, so two processes may read it while a third writes another. Pickled, it is its path and
+    manifest only.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """Name of the configuration."""
+        return self.manifest.name
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Entities by status: ok, flagged, failed, ..."""
+        return self.manifest.counts
+
+    @cached_property
+    def config(self) -> "Config":
+        """The resolved configuration of the run."""
+        from posterity.config import loads
+
+        return loads(self.text("config.yaml"), str(self.path / "config.yaml"))
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """`config.yaml` as plain values, unchecked: readable also where a newer version would refuse
+        the configuration.
+        """
+        raw = yaml.safe_load(self.text("config.yaml"))
+        if not isinstance(raw, dict):
+            raise ResultError(
+                f"{self.path / 'config.yaml'}: is not a mapping; run the fit again into a new folder"
+            )
+        return raw
+
+    @cached_property
+    def entities(self) -> pd.DataFrame:
+        """One row an entity: status, reason, method, diagnostics, coverage, keys."""
+        return _frame(self.table("entities.parquet"))
+
+    @cached_property
+    def parameters(self) -> pd.DataFrame:
+        """One row an entity and scalar parameter: mean, sd, median, bounds, diagnostics."""
+        return _frame(self.table("parameters.parquet"))
+
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """One row an observed row: time, inputs, observed, and the posterior predictive and expected
+        curve there.
+        """
+        return _frame(self.table("intervals.parquet"))
+
+    @cached_property
+    def draws(self) -> pd.DataFrame:
+        """One row a stored draw, all entities: large; `entity_table("draws.parquet", entity)` reads
+        one entity only.
+        """
+        return _frame(self.table("draws.parquet"))
+
+    @cached_property
+    def prior_draws(self) -> pd.DataFrame | None:
+        """Draws from the declared prior, one column a scalar parameter; None where the run stored none."""
+        return _frame(self.table("prior_draws.parquet")) if self.has("prior_draws.parquet") else None
+
+    @cached_property
+    def interval_masses(self) -> tuple[float, ...]:
+        """Masses of the stored intervals, ascending, e.g. (0.5, 0.9)."""
+        names = self._parquet("intervals.parquet").schema_arrow.names
+        percents = [n.removeprefix("lower_").replace("_", ".") for n in names if n.startswith("lower_")]
+        return tuple(sorted(float(p) / 100 for p in percents))
+
+    def has(self, name: str) -> bool:
+        """Whether the result holds the file `name`."""
+        return name in self.manifest.files
+
+    def text(self, name: str) -> str:
+        """A text file of the result, checked."""
+        return self._checked(name).read_text(encoding="utf-8")
+
+    def table(self, name: str) -> pa.Table:
+        """A whole Parquet file of the result, checked; read once."""
+        if name not in self._tables:
+            self._tables[name] = _plain(self._parquet(name).read())
+        return self._tables[name]
+
+    def entity_table(self, name: str, entity: str) -> pa.Table:
+        """The rows of one entity (none if it has none there). Of a file not read yet, only the row
+        groups that hold them.
+        """
+        self._known(entity)
+        if name in self._tables or name != "draws.parquet":
+            start, stop = self._ranges(name).get(entity, (0, 0))
+            return self.table(name).slice(start, stop - start)
+        groups = [
+            i for i, (low, high) in enumerate(self._draw_groups) if low is None or low <= entity <= high
+        ]
+        part = self._parquet(name).read_row_groups(groups)
+        return _plain(part.filter(pc.equal(part["entity"], entity)))
+
+    def entity_row(self, entity: str) -> Mapping[str, Any]:
+        """The row of `entities` of one entity as plain Python values; missing values are None."""
+        self._known(entity)
+        start, _ = self._ranges("entities.parquet")[entity]
+        row: dict[str, Any] = self.table("entities.parquet").slice(start, 1).to_pylist()[0]
+        return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
+
+    def trace(self, entity: str) -> "xr.DataTree":
+        """The stored draws of one entity as an ArviZ DataTree: posterior, sample_stats, observed_data,
+        constant_data.
+
+        Raises ResultError for an unknown entity, or one without draws (failed), with the reason.
+        """
+        from posterity.portfolio.trace import tree
+
+        return tree(self, entity)
+
+    def predict(self, rows: "Source", interval: float | Sequence[float] = 0.9) -> pd.DataFrame:
+        """Predictions with intervals at new rows; see `posterity.portfolio.predict.predict`."""
+        from posterity.portfolio.predict import predict
+
+        return predict(self, rows, interval)
+
+    @cached_property
+    def graph(self) -> "Graph":
+        """`lineage.json`: what every fit of the run came from."""
+        from posterity.lineage.graph import Graph
+
+        return Graph.from_dict(json.loads(self.text("lineage.json")))
+
+    def lineage(self, entity: str) -> "Graph":
+        """Where the posterior of an entity came from: the part of the graph that leads to it."""
+        key = self.entity_row(entity)["fit_key"]
+        graph = self.graph
+        node = next((n.id for n in graph.nodes if key and (n.id == key or n.id.endswith(f":{key}"))), None)
+        if node is None:
+            raise ResultError(
+                f"{self.path / 'lineage.json'}: knows no fit {key!r} of entity {_short(entity)}"
+            )
+        return graph.history(node)
+
+    def verify(self) -> None:
+        """Check every file against the manifest; ResultError lists whatever is missing or damaged."""
+        manifests.verify(self.path)
+
+    @cached_property
+    def _tables(self) -> dict[str, pa.Table]:
+        return {}
+
+    @cached_property
+    def _sound(self) -> dict[str, tuple[int, int, int]]:
+        """Files whose digest was right, with the size, time and inode they had then."""
+        return {}
+
+    @cached_property
+    def _found(self) -> dict[str, dict[str, tuple[int, int]]]:
+        return {}
+
+    @cached_property
+    def _draw_groups(self) -> list[tuple[str | None, str]]:
+        """First and last entity of each row group of the draws; None where the file does not say."""
+        meta = self._parquet("draws.parquet").metadata
+        column = meta.schema.names.index("entity")
+        chunks = (meta.row_group(i).column(column).statistics for i in range(meta.num_row_groups))
+        return [(s.min, s.max) if s is not None and s.has_min_max else (None, "") for s in chunks]
+
+    def _ranges(self, name: str) -> dict[str, tuple[int, int]]:
+        """First row and row after the last of every entity in a table."""
+        if name not in self._found:
+            runs = pc.run_end_encode(self.table(name)["entity"].combine_chunks())
+            ends = runs.run_ends.to_pylist()
+            values = runs.values.to_pylist()
+            if len(set(values)) != len(values):
+                raise ResultError(
+                    f"{self.path / name}: rows of an entity are apart; tables are sorted by entity: fit again"
+                )
+            self._found[name] = dict(zip(values, zip([0, *ends][:-1], ends, strict=True), strict=True))
+        return self._found[name]
+
+    def _known(self, entity: str) -> None:
+        if entity not in self._ranges("entities.parquet"):
+            raise ResultError(_unknown(entity, list(self._ranges("entities.parquet")), self.path))
+
+    def _checked(self, name: str) -> Path:
+        """Path of a file whose digest was compared with the manifest, now or since it last changed."""
+        file = self.path / name
+        if name in self._sound and file.exists() and self._sound[name] == _stamp(file):
+            return file
+        manifests.check_file(self.path, name, self.manifest)
+        self._sound[name] = _stamp(file)
+        return file
+
+    def _parquet(self, name: str) -> pq.ParquetFile:
+        # ParquetFile and not read_table: that one would take folders such as `region=3/` for columns of the
+        # table.
+        try:
+            return pq.ParquetFile(self._checked(name))
+        except pa.ArrowException as error:
+            raise ResultError(
+                f"{self.path / name}: cannot be read as Parquet ({error}); run the fit again"
+            ) from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "manifest": self.manifest}
+
+
+def open_result(path: str | Path) -> Result:
+    """Open a published result; ResultError says what is wrong with a folder that is none."""
+    folder = Path(path)
+    return Result(folder, manifests.read_manifest(folder))
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Without the pandas index and dtypes that a foreign writer may have left in the file."""
+    return table.replace_schema_metadata(None)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    state = file.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
+def _short(entity: str) -> str:
+    return repr(entity if len(entity) <= 60 else f"{entity[:57]}...")
+
+
+def _unknown(entity: str, entities: list[str], path: Path) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(entity, entities, n=3)
+    hint = (
+        f"did you mean {', '.join(map(_short, near))}?"
+        if near
+        else f"the first is {_short(entities[0])}"
+        if entities
+        else ""
+    )
+    return f"{path}: no entity {_short(entity)} among {len(entities):,}; {hint or 'the result is empty'}"

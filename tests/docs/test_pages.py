@@ -1,0 +1,69 @@
+"""What pages say about keys, columns and files is what there is."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import posterity
+from tests.docs.test_blocks import CHECKOUT, PAGES
+
+DOCS = CHECKOUT / "docs"
+
+
+def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(DOCS / "made"))
+    spec = importlib.util.spec_from_file_location(name, DOCS / "made" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_of_keys_is_that_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    insert, keys = script("insert", monkeypatch), script("keys", monkeypatch)
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    assert insert.inserted(page, "keys", keys.tables()) == page, "write it anew: python docs/made/keys.py"
+
+
+def test_a_page_without_the_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="made: keys"):
+        script("insert", monkeypatch).inserted("nothing here", "keys", "x")
+
+
+COLUMNS = {
+    "entities.parquet": {"the entity columns": {"product", "region"}},
+    "parameters.parquet": {},
+    "intervals.parquet": {"the model's inputs": {"week"}},
+    "draws.parquet": {"a column for each scalar parameter": {"lambda_val", "intercept", "sigma"}},
+    "factors.parquet": {},
+    "prior_draws.parquet": {"a column for each scalar parameter": {"lambda_val", "intercept", "sigma"}},
+}
+
+
+@pytest.mark.parametrize("file", COLUMNS)
+def test_the_columns_of_a_table_are_those_on_the_page(file: str, desk: Path) -> None:
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    section = page.split(f"## {file}\n")[1].split("\n## ")[0]
+    told: set[str] = set()
+    for row in re.findall(r"^\| (?!column|-)(.+?) \|", section, flags=re.MULTILINE):
+        words = COLUMNS[file].get(row) or set(re.findall(r"`(.+?)`", row))
+        told |= {w.replace("P", p) for w in words for p in (("50", "90") if w.endswith("_P") else ("P",))}
+    assert told == set(posterity.open("runs/adoption/demo").table(file).column_names)
+
+
+def test_the_files_of_a_result_are_those_on_the_page(desk: Path) -> None:
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    table = page.split("| file |")[1].split("\n\n")[0]
+    there = {p.name for p in Path("runs/adoption/demo").iterdir()}
+    assert set(re.findall(r"^\| `(.+?)`", table, flags=re.MULTILINE)) == there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(CHECKOUT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+    assert [t for t in targets if not (page.parent / t).exists()] == []

@@ -1,0 +1,73 @@
+"""Simulated panels: the same bytes every time, and a truth that the demo portfolio's priors allow."""
+
+import numpy as np
+import pyarrow.parquet as pq
+from scipy import stats
+
+from posterity.panel import read
+from posterity.panel.simulation import adoption
+
+
+def test_the_demo_panel_is_whole():
+    table, truth = adoption()
+    panel = read(table, entity=["product", "region"], time="week", target="adoption")
+    assert (len(panel.entities), set(panel.counts.tolist())) == (120, {52})
+    assert panel.notices == ("6,240 rows of 120 entities",)
+    assert panel.levels("region") == ("centre", "east", "north", "south", "west")
+    assert panel.levels("week") == tuple(range(1, 53))
+    assert panel.levels("product")[::23] == ("P01", "P24")
+    assert set(truth.column("entity").to_pylist()) == set(panel.entities)
+    assert truth.num_rows == 360
+
+
+def test_a_seed_is_a_panel():
+    one, again, other = adoption(3, 2, 5), adoption(3, 2, 5), adoption(3, 2, 5, seed=1)
+    assert one[0].equals(again[0])
+    assert one[1].equals(again[1])
+    assert not one[0].equals(other[0])
+
+
+def test_the_shipped_files_are_what_the_simulation_gives(checkout):
+    panel, truth = adoption()
+    assert pq.read_table(checkout / "data" / "adoption.parquet").equals(panel)
+    assert pq.read_table(checkout / "data" / "adoption_truth.parquet").equals(truth)
+
+
+def test_any_size():
+    table, _ = adoption(products=120, regions=7, weeks=3)
+    panel = read(table, entity=["product", "region"], time="week", target="adoption")
+    assert len(panel.entities) == 840
+    assert panel.entities[0] == "P001 / centre"
+    assert "region7" in panel.levels("region")
+
+
+def test_rows_follow_the_truth():
+    table, truth = adoption()
+    panel = read(table, entity=["product", "region"], time="week", target="adoption")
+    values = {
+        (e, p): v
+        for e, p, v in zip(
+            *(truth.column(c).to_pylist() for c in ("entity", "parameter", "value")), strict=True
+        )
+    }
+    scaled = []
+    for entity in panel.entities:
+        rows = panel.rows(entity)
+        rate, start, sigma = (values[entity, p] for p in ("lambda_val", "intercept", "sigma"))
+        curve = 1 - start - (1 - start) * np.exp(-rate * rows.columns["week"])
+        scaled.append((rows.target - curve) / sigma)
+    assert stats.kstest(np.concatenate(scaled), "norm").pvalue > 0.01
+    # The twin that must fail: a noise 10 % too wide.
+    assert stats.kstest(np.concatenate(scaled) * 1.1, "norm").pvalue < 0.01
+
+
+def test_the_truth_is_plausible_under_the_priors():
+    _, truth = adoption()
+    frame = truth.to_pandas()
+    for parameter, prior in (
+        ("lambda_val", stats.halfnorm()),
+        ("intercept", stats.norm()),
+        ("sigma", stats.halfnorm()),
+    ):
+        tail = prior.sf(frame.loc[frame.parameter == parameter, "value"].abs())
+        assert tail.min() > 0.05
