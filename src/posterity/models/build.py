@@ -30,7 +30,8 @@ class BuiltModel:
 
     `parameters` are the named unknowns a user reads, in order; a non-centred parameter is there, its offset
     is not. `expected` is the mean of the target given the parameters, or None where the family has no known
-    one.
+    one. `owners` says for every free variable whose prior created it: for `rate_mu`, the mean inside the
+    prior of `rate`, that is `rate`.
     """
 
     description: Description
@@ -38,6 +39,7 @@ class BuiltModel:
     parameters: tuple[Any, ...]
     observed: Any
     expected: Any | None
+    owners: Mapping[str, str]
 
 
 def build(description: Description) -> BuiltModel:
@@ -53,17 +55,19 @@ def build(description: Description) -> BuiltModel:
         index = {pair: pm.Data(index_name(*pair), rows) for pair in description.indices}
         target = pm.Data(TARGET, placeholder.astype(np.int64 if description.discrete else np.float64))
         order = (pm.Data(PREVIOUS, placeholder), pm.Data(GAP, placeholder)) if description.ordered else None
+        owners: dict[str, str] = {}
         for name in _in_order(description):
             known[name] = priors.create(name, description.priors[name], known)
+            owners |= {variable.name: name for variable in model.free_RVs if variable.name not in owners}
         parameters = tuple(_parameters(model, description.priors))
         for name, quantity in description.model.quantities.items():
-            known[name] = _quantity(name, quantity, known, index, description)
+            known[name] = quantity_value(name, quantity, known, index, description)
         observed = observe(description.model.likelihood, known, target, order)
     try:
         expected = mean(observed)
     except NotImplementedError:
         expected = None
-    return BuiltModel(description, model, parameters, observed, expected)
+    return BuiltModel(description, model, parameters, observed, expected, owners)
 
 
 def index_name(column: str, dim: str) -> str:
@@ -106,7 +110,7 @@ def _parameters(model: pm.Model, order: Mapping[str, Any]) -> list[Any]:
     return sorted(seen, key=place)
 
 
-def _quantity(
+def quantity_value(
     name: str,
     quantity: Any,
     known: dict[str, Any],

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,8 +27,10 @@ class Description:
     """A model in words and columns.
 
     `inputs` are the columns used as numbers, `indices` pairs of a column and the dimension along which its
-    value on a row picks an entry of a vector parameter, `levels` the labels of every named dimension. Two
-    descriptions with the same `key` compile to the same functions, whatever the numbers inside their priors.
+    value on a row picks an entry of a vector parameter, `levels` the labels of every named dimension.
+    `transferred` are the parameters, in declared order, whose declared prior gives way to a Gaussian mixture
+    that is an input of the model. Two descriptions with the same `key` compile to the same functions,
+    whatever the numbers inside their priors.
     """
 
     model: Model
@@ -36,6 +38,20 @@ class Description:
     inputs: tuple[str, ...]
     indices: tuple[tuple[str, str], ...]
     levels: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    transferred: tuple[str, ...] = ()
+
+    def with_transfer(self, parameters: Iterable[str]) -> "Description":
+        """The same model, the priors of these parameters replaced by a mixture; of none, as declared.
+
+        Raises ModelError for a name that is no parameter.
+        """
+        wanted = set(parameters)
+        if unknown := sorted(wanted - set(self.priors)):
+            raise ModelError(
+                f"{unknown[0]!r} is no parameter whose prior could be transferred; "
+                f"the model has {', '.join(self.priors)}"
+            )
+        return replace(self, transferred=tuple(name for name in self.priors if name in wanted))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -77,7 +93,8 @@ class Description:
             if q.function
         }
         levels = {dim: [str(label) for label in labels] for dim, labels in self.levels.items()}
-        return digest([structure, code, levels, self.time, self.inputs, self.indices])
+        parts = [structure, code, levels, self.time, self.inputs, self.indices]
+        return digest([*parts, self.transferred] if self.transferred else parts)
 
 
 def describe(config: Config, panel: Panel | None = None) -> Description:

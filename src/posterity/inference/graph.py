@@ -1,0 +1,242 @@
+"""The graph of a structure: PyMC's variables replaced by one flat θ and by explicit inputs. Nothing is compiled
+here.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pymc.initial_point import make_initial_point_expression
+from pytensor.graph.replace import graph_replace, vectorize_graph
+from pytensor.graph.traversal import graph_inputs
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.type_other import NoneTypeT
+
+from posterity.models import BuiltModel
+from posterity.models.build import TARGET
+from posterity.models.mixtures import LogMixture, LogMixtureExpansion, MixtureInputs
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Symbolic densities, parameters and predictions of one structure.
+
+    `theta` is (D,), `thetas` (S, D). Where parameters are transferred the log density is that of the data,
+    plus the declared log prior of the other parameters, plus the log mixture of θ's transferred entries.
+    """
+
+    built: BuiltModel
+
+    @cached_property
+    def symbols(self) -> tuple[Any, ...]:
+        """Every input in order: data and numbers of declared priors, then the mixture if there is one."""
+        return (*self._data.values(), *(self.mixture.symbols if self.mixture else ()))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs."""
+        return tuple(symbol.name for symbol in self.symbols)
+
+    @cached_property
+    def mixture(self) -> MixtureInputs | None:
+        """The mixture's inputs; None where every prior is the declared one."""
+        return MixtureInputs.over(len(self.transferred)) if len(self.transferred) else None
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of every value variable, in the order in which they make up θ."""
+        point = self.built.model.initial_point()
+        return tuple(np.shape(point[v.name]) for v in self.built.model.value_vars)
+
+    @cached_property
+    def owners(self) -> tuple[str, ...]:
+        """For every entry of θ the parameter whose prior created it."""
+        variables = (self.built.model.values_to_rvs[v].name for v in self.built.model.value_vars)
+        return tuple(
+            self.built.owners[name]
+            for name, shape in zip(variables, self.shapes, strict=True)
+            for _ in range(int(np.prod(shape)))
+        )
+
+    @cached_property
+    def transferred(self) -> NDArray[np.int64]:
+        """Positions in θ of the entries that the mixture is about."""
+        chosen = set(self.built.description.transferred)
+        return np.array([i for i, owner in enumerate(self.owners) if owner in chosen], dtype=np.int64)
+
+    @cached_property
+    def theta(self) -> Any:
+        """One point."""
+        return pt.vector("theta", shape=(len(self.owners),), dtype="float64")
+
+    @cached_property
+    def thetas(self) -> Any:
+        """Many points."""
+        return pt.matrix("thetas", shape=(None, len(self.owners)), dtype="float64")
+
+    @cached_property
+    def expansion(self) -> tuple[Any, Any, Any]:
+        """Log density at `theta`, its gradient and its Hessian."""
+        gradient: Any = pytensor.grad(self._declared, self.theta)
+        hessian = pytensor.gradient.jacobian(gradient, self.theta, vectorize=True)
+        if not self.mixture:
+            return self._declared, gradient, hessian
+        transferred = LogMixtureExpansion(self._positions)(self.theta, *self.mixture.symbols)
+        value, slope, curvature = transferred
+        return self._declared + value, gradient + slope, hessian + curvature
+
+    @cached_property
+    def density(self) -> Any:
+        """Log density at `theta` alone, to be differentiated by others."""
+        if not self.mixture:
+            return self._declared
+        value, *_ = LogMixtureExpansion(self._positions)(self.theta, *self.mixture.symbols)
+        return self._declared + value
+
+    @cached_property
+    def densities(self) -> Any:
+        """Log density at each of `thetas`."""
+        batched: Any = vectorize_graph(self._declared, {self.theta: self.thetas})
+        if not self.mixture:
+            return batched
+        return batched + LogMixture(self._positions)(self.thetas, *self.mixture.symbols)
+
+    @cached_property
+    def parameters(self) -> list[Any]:
+        """Parameters on their own scale at each of `thetas`."""
+        graph = self._replace(self.built.model.replace_rvs_by_values(list(self.built.parameters)))
+        return vectorize_graph(graph, {self.theta: self.thetas})  # type: ignore[no-any-return]
+
+    @cached_property
+    def lengths(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of every parameter as the user knows it."""
+        dims, levels = self.built.model.named_vars_to_dims, self.built.description.levels
+        return tuple(tuple(len(levels[d]) for d in dims.get(p.name, ())) for p in self.built.parameters)
+
+    def predictions(self) -> tuple[Any, list[Any]]:
+        """A symbol for draws of parameters (S, P), and the target and its expectation at every row given
+        those.
+        """
+        built, sizes = self.built, [int(np.prod(length)) for length in self.lengths]
+        draws = pt.matrix("parameters", shape=(None, sum(sizes)), dtype="float64")
+        observed = _spread(built.observed)
+        outputs = [observed] if built.expected is None else [observed, built.expected]
+        # The graph is cut at the parameters a user knows, so that what they are made of (offsets) need not be
+        # stored.
+        cuts = {p: p.clone(name=p.name) for p in built.parameters}
+        outputs = graph_replace(outputs, {**self._replaced_data, **cuts}, strict=False)
+        outputs = [pt.broadcast_to(o, (self._data[TARGET].shape[0],)) for o in outputs]
+        batches, start = {}, 0
+        for parameter, shape, stop in zip(built.parameters, self.lengths, np.cumsum(sizes), strict=True):
+            part = draws[:, start:stop].reshape((draws.shape[0], *shape)) if shape else draws[:, start]
+            batches[cuts[parameter]], start = part, int(stop)
+        return draws, vectorize_graph(outputs, batches)
+
+    def initial(self, strategy: str) -> Any:
+        """θ drawn from the declared priors (`prior`) or at their centre (`support_point`).
+
+        Flat priors have nothing to draw from; they give their centre.
+        """
+        model = self.built.model
+        point = make_initial_point_expression(
+            free_rvs=model.free_RVs,
+            rvs_to_transforms=model.rvs_to_transforms,
+            initval_strategies=dict.fromkeys(self._flat, "support_point"),
+            default_strategy=strategy,
+            return_transformed=True,
+        )
+        graph = pt.concatenate([pt.flatten(pt.as_tensor_variable(v)) for v in point])
+        # PyMC builds this on clones of the data, which only their names tell.
+        data = {v: self._data[v.name] for v in graph_inputs([graph]) if v.name in self._data}
+        return graph_replace(graph, data, strict=False)
+
+    @property
+    def improper(self) -> frozenset[str]:
+        """Parameters that have no prior to draw from."""
+        return frozenset(self.built.owners[variable.name] for variable in self._flat)
+
+    @property
+    def _flat(self) -> list[Any]:
+        names = ("FlatRV", "HalfFlatRV")
+        return [rv for rv in self.built.model.free_RVs if type(rv.owner.op).__name__ in names]
+
+    @cached_property
+    def _data(self) -> dict[str, Any]:
+        return {
+            data.name: data.type.clone(shape=(None,) * data.type.ndim)(name=data.name)
+            for data in self.built.model.data_vars
+        }
+
+    @cached_property
+    def _replaced_data(self) -> dict[Any, Any]:
+        return {data: self._data[data.name] for data in self.built.model.data_vars}
+
+    @cached_property
+    def _declared(self) -> Any:
+        """Log likelihood plus the declared log prior of every parameter that is not transferred."""
+        model, transferred = self.built.model, set(self.built.description.transferred)
+        if not transferred:
+            return self._replace(model.logp(jacobian=True))
+        own = [rv for rv in model.free_RVs if self.built.owners[rv.name] not in transferred]
+        return self._replace(model.logp(vars=[*own, *model.observed_RVs], jacobian=True))
+
+    @property
+    def _positions(self) -> tuple[int, ...]:
+        return tuple(self.transferred.tolist())
+
+    def _replace(self, graph: Any) -> Any:
+        """The graph with θ's slices for the value variables and symbols for the data."""
+        model, values, start = self.built.model, {}, 0
+        for value, shape in zip(model.value_vars, self.shapes, strict=True):
+            size = int(np.prod(shape))
+            part = self.theta[start : start + size].reshape(shape) if shape else self.theta[start]
+            values[value], start = part.astype(value.dtype), start + size
+        return graph_replace(graph, {**values, **self._replaced_data}, strict=False)
+
+
+def labels(name: str, axes: Sequence[Sequence[Any]]) -> list[str]:
+    """`name` for a scalar, `name[level]` or `name[level, level]` for the entries of an array, in
+    row-major order.
+    """
+    if not axes:
+        return [name]
+    return [f"{name}[{', '.join(map(str, entry))}]" for entry in itertools.product(*axes)]
+
+
+def unconstrained_labels(graph: Graph) -> tuple[str, ...]:
+    """Label of every entry of θ, PyMC's names: `lambda_val_log__`, `theta[3]`."""
+    axes = [[range(length) for length in shape] for shape in graph.shapes]
+    values = graph.built.model.value_vars
+    return tuple(label for v, axis in zip(values, axes, strict=True) for label in labels(v.name, axis))
+
+
+def _spread(variable: Any) -> Any:
+    """The same random variable with its size written into its arguments.
+
+    `vectorize_graph` (PyTensor 3.3) extends a size by looking at the first argument only, which fails where
+    that one is a constant, as in StudentT(nu=4, mu, sigma).
+    """
+    node = variable.owner
+    if not isinstance(node.op, RandomVariable):
+        return variable
+    size, arguments = node.op.size_param(node), node.op.dist_params(node)
+    if isinstance(size.type, NoneTypeT):
+        return variable
+    return node.op.make_node(node.inputs[0], None, *(pt.broadcast_to(a, size) for a in arguments)).outputs[1]
+
+
+def parameter_labels(graph: Graph) -> tuple[str, ...]:
+    """Label of every scalar parameter as the user named it."""
+    dims: Mapping[str, Any] = graph.built.model.named_vars_to_dims
+    levels = graph.built.description.levels
+    return tuple(
+        label
+        for p in graph.built.parameters
+        for label in labels(p.name, [levels[d] for d in dims.get(p.name, ())])
+    )

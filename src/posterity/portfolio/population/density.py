@@ -1,0 +1,208 @@
+"""The marginal posterior of a population's spread, given the factors of the entities that teach it.
+
+ψ stacks log sds between entities (p), partial correlations on the real line (p(p − 1)/2, none if diagonal),
+log sds between groups (p, none for one population) and the shared parameters (k, as distances from where the
+factors were expanded). The population's mean and the groups' means are integrated out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaln
+
+from posterity.portfolio.population import kernels
+
+type Floats = NDArray[np.float64]
+type LogDensity = Callable[[Floats], Floats]
+
+STEP = 1e-4
+"""Of central differences over ψ, whose entries are logarithms or of that order."""
+LKJ = 2.0
+"""Shape of the correlations' prior (Lewandowski, Kurowicka & Joe 2009), Stan's usual choice."""
+
+
+@dataclass(frozen=True)
+class PopulationDensity:
+    """Log posterior of ψ, in the standardised coordinates where the mean's prior is N(0, I).
+
+    `coefficients` (E, B, 1 + p + p²) as in `kernels.log_marginals`, `group` (E,) numbers from 0, `spread`
+    the log prior density of each sd (p functions of arrays), `shared_prior` that of the k shared parameters
+    ((S, k) distances to (S,)).
+    """
+
+    coefficients: Floats
+    group: NDArray[np.int64]
+    groups: int
+    full: bool
+    spread: Sequence[LogDensity]
+    shared_prior: LogDensity
+    shared: int
+
+    @cached_property
+    def partial(self) -> int:
+        """p, the number of entries that vary between entities."""
+        size = self.coefficients.shape[2] - 1
+        return int((np.sqrt(1 + 4 * size) - 1) / 2)
+
+    @cached_property
+    def slices(self) -> tuple[slice, slice, slice, slice]:
+        """Where ψ holds log sds, partial correlations, log sds between groups, and shared parameters."""
+        p = self.partial
+        ends = np.cumsum(
+            [p, p * (p - 1) // 2 if self.full else 0, p if self.groups > 1 else 0, self.shared]
+        ).tolist()
+        starts = [0, *ends[:-1]]
+        a, b, c, d = (slice(i, j) for i, j in zip(starts, ends, strict=True))
+        return a, b, c, d
+
+    @property
+    def dimension(self) -> int:
+        """Number of entries of ψ."""
+        return int(self.slices[-1].stop)
+
+    def spreads(self, psis: Floats) -> tuple[Floats, Floats, Floats]:
+        """Cholesky factors of Σ (S, p, p), sds between groups (S, p or 0), shared distances (S, k)."""
+        sds, correlations, between, shared = self.slices
+        tau = np.exp(psis[:, sds])
+        lower = tau[:, :, None] * correlation_factor(psis[:, correlations], self.partial)
+        return lower, np.exp(psis[:, between]), np.ascontiguousarray(psis[:, shared])
+
+    def log_prior(self, psis: Floats) -> Floats:
+        """Log prior density (S,) of ψ (S, ·), Jacobians included."""
+        sds, correlations, between, shared = self.slices
+        total = self.shared_prior(psis[:, shared])
+        for i, log_density in enumerate(self.spread):
+            for part in (sds, between):
+                if part.stop > part.start:
+                    log_sd = psis[:, part.start + i]
+                    total = total + log_density(np.exp(log_sd)) + log_sd
+        if self.full:
+            total = total + _log_lkj(psis[:, correlations], self.partial)
+        return total
+
+    def densities(self, psis: Floats, _: Any = ()) -> Floats:
+        """Log posterior (S,) of ψ (S, ·), up to a constant."""
+        lower, between, deltas = self.spreads(psis)
+        with np.errstate(over="ignore", invalid="ignore"):
+            marginal = kernels.log_marginals(self.coefficients, self.group, lower, between, deltas)
+        total = marginal + self.log_prior(psis)
+        return np.where(np.isfinite(total), total, -np.inf)
+
+    def parameters(self, psis: Floats, _: Any = ()) -> Floats:
+        """ψ itself: what the certificate of an importance sample looks at."""
+        return psis
+
+    def gradient(self, psi: Floats) -> Floats:
+        """Gradient (·,) of the log posterior at ψ."""
+        sds, correlations, between, shared = self.slices
+        lower, omega, delta = (x[0] for x in self.spreads(psi[None]))
+        means, covariances, mean, covariance, factors = self.levels(lower, omega, delta)
+        by_lower, by_delta = kernels.scores(
+            self.coefficients, self.group, lower, delta, means, covariances
+        )
+        out = np.zeros(len(psi))
+        for j in range(sds.start, correlations.stop):
+            ahead, behind = psi.copy(), psi.copy()
+            ahead[j] += STEP
+            behind[j] -= STEP
+            moved = (self.spreads(ahead[None])[0][0] - self.spreads(behind[None])[0][0]) / (2 * STEP)
+            out[j] = (by_lower * moved).sum()
+        if omega.size:
+            by_omega, _ = kernels.scores(
+                factors, np.zeros(self.groups, np.int64), np.diag(omega), np.zeros(0), mean[None], covariance[None]
+            )
+            out[between] = np.diag(by_omega) * omega
+        out[shared] = by_delta
+        ahead = self.log_prior(psi + STEP * np.eye(len(psi)))
+        out += (ahead - self.log_prior(psi - STEP * np.eye(len(psi)))) / (2 * STEP)
+        return out
+
+    def evaluate(self, psi: Floats, _: Any = ()) -> tuple[float, Floats, Floats]:
+        """Minus the log posterior, its gradient and its Hessian, by differences of the gradient."""
+        size = 10 * STEP
+        rows = [
+            (self.gradient(psi - size * unit) - self.gradient(psi + size * unit)) / (2 * size)
+            for unit in np.eye(len(psi))
+        ]
+        hessian = np.array(rows)
+        return -float(self.densities(psi[None])[0]), -self.gradient(psi), (hessian + hessian.T) / 2
+
+    def levels(self, lower: Floats, omega: Floats, delta: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """Means (groups, p) and covariances (groups, p, p) of the groups' means given the spread, those of
+        the population's mean, and the groups' factors (groups, 1, 1 + p + p²).
+        """
+        p = self.partial
+        g, h = kernels.totals(self.coefficients, self.group, lower, delta, self.groups)
+        factors = np.concatenate(
+            [np.zeros((self.groups, 1)), h, g.reshape(self.groups, p * p)], axis=1
+        )[:, None]
+        if not omega.size:
+            covariance = np.linalg.inv(np.eye(p) + g[0])
+            mean = covariance @ h[0]
+            return mean[None], covariance[None], mean, covariance, factors
+        gt, ht = kernels.totals(factors, np.zeros(self.groups, np.int64), np.diag(omega), np.zeros(0), 1)
+        covariance = np.linalg.inv(np.eye(p) + gt[0])
+        mean = covariance @ ht[0]
+        # μ_g = μ + ωu: given μ Gaussian with this gain and covariance.
+        inner = np.linalg.inv(np.eye(p) + omega[:, None] * g * omega)
+        spread = omega[:, None] * inner * omega
+        means = mean + np.einsum("gij,gj->gi", spread, h - g @ mean)
+        keep = np.eye(p) - spread @ g
+        return means, spread + keep @ covariance @ keep.transpose(0, 2, 1), mean, covariance, factors
+
+    def draw_means(self, psis: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Draws of the population's mean (S, p) and of the groups' (S, groups, p), one for each ψ."""
+        lower, between, deltas = self.spreads(psis)
+        p, top, means = self.partial, [], []
+        for low, omega, delta in zip(lower, between, deltas, strict=True):
+            g, h = kernels.totals(self.coefficients, self.group, low, delta, self.groups)
+            if omega.size:
+                factors = np.concatenate([np.zeros((self.groups, 1)), h, g.reshape(self.groups, p * p)], 1)[:, None]
+                gt, ht = kernels.totals(factors, np.zeros(self.groups, np.int64), np.diag(omega), np.zeros(0), 1)
+                mean = _gaussian(rng, np.eye(p) + gt[0], ht[0])
+                inner = np.linalg.inv(np.eye(p) + omega[:, None] * g * omega)
+                spread = omega[:, None] * inner * omega
+                centre = mean + np.einsum("gij,gj->gi", spread, h - g @ mean)
+                noise = np.einsum("gij,gj->gi", np.linalg.cholesky(inner), rng.standard_normal((self.groups, p)))
+                means.append(centre + omega * noise)
+            else:
+                mean = _gaussian(rng, np.eye(p) + g[0], h[0])
+                means.append(mean[None])
+            top.append(mean)
+        return np.array(top), np.array(means)
+
+
+def correlation_factor(z: Floats, p: int) -> Floats:
+    """Cholesky factors (S, p, p) of correlation matrices from partial correlations tanh(z) (S, p(p − 1)/2)."""
+    lower = np.zeros((len(z), p, p))
+    lower[:, 0, 0] = 1
+    partial, at = np.tanh(z), 0
+    for i in range(1, p):
+        left = np.ones(len(z))
+        for j in range(i):
+            w = partial[:, at] if z.shape[1] else np.zeros(len(z))
+            lower[:, i, j] = w * np.sqrt(left)
+            left = left - lower[:, i, j] ** 2
+            at += 1
+        lower[:, i, i] = np.sqrt(np.maximum(left, 1e-300))
+    return lower
+
+
+def _log_lkj(z: Floats, p: int) -> Floats:
+    """Log density of LKJ(2) for partial correlations tanh(z), with the Jacobian of tanh."""
+    powers = np.array([LKJ + (p - 2 - j) / 2 for i in range(1, p) for j in range(i)])
+    # log(1 − tanh²) without cancellation
+    log_rest = 2 * (np.log(2) - np.logaddexp(z, -z))
+    # Normalised, so that models with and without correlations can be compared.
+    constant = ((2 * powers - 1) * np.log(2) + betaln(powers, powers)).sum()
+    return np.asarray(log_rest @ powers - constant)
+
+
+def _gaussian(rng: np.random.Generator, precision: Floats, shift: Floats) -> Floats:
+    lower = np.linalg.cholesky(precision)
+    centre = np.linalg.solve(precision, shift)
+    return np.asarray(centre + np.linalg.solve(lower.T, rng.standard_normal(len(shift))))

@@ -1,0 +1,389 @@
+"""Learning a population from established entities: expand, reduce, repeat until it stands still."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from posterity.config import PriorSpec
+from posterity.errors import PosterityError
+from posterity.inference import adaptive, laplace
+from posterity.inference.compiled import CompiledModel, Inputs
+from posterity.inference.mode import Mode
+from posterity.inference.posterior import Failure
+from posterity.portfolio.population.conditional import Conditional, Entries
+from posterity.portfolio.population.density import LogDensity, PopulationDensity
+from posterity.portfolio.population.factors import (
+    Factor,
+    expand,
+    first_mode,
+    match_moments,
+    next_mode,
+    standardised,
+)
+from posterity.portfolio.population.spreads import log_density
+from posterity.portfolio.population.value import Population
+
+type Floats = NDArray[np.float64]
+
+FEWEST = 3
+"""Teachers below which heterogeneity cannot be learned."""
+SWEEPS = 12
+STILL = 0.1
+"""A population stands still when no entry of it moves by more than so many of its sds."""
+NEAR = 1.0
+"""From here on factors match moments."""
+STEP = 0.05
+"""First step of differences in a shared parameter; later ones follow its posterior sd."""
+NUMBERS = 200_000
+"""Numbers that a population's draws may fill."""
+POINTS = 3_000_000
+"""Entities × populations whose marginal one importance sample may cost."""
+MOST_DRAWS = 4_000
+FEW_DRAWS = 400
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """An established entity: its inputs hold the flat mixture."""
+
+    entity: str
+    key: str
+    group: str
+    inputs: Inputs
+    rows: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is learned and under which priors: declared moments (D,) and starts (K, D) on the unconstrained
+    scale, priors of spreads by entry of θ, the rule for the covariance (auto, full or diagonal).
+    """
+
+    model: CompiledModel
+    entries: Entries
+    mean: Floats
+    sd: Floats
+    starts: Floats
+    spread: Mapping[int, PriorSpec]
+    covariance: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A population with the factors it was learned from: by entity, those who had one."""
+
+    population: Population
+    factors: Mapping[str, Factor]
+    failed: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where a sweep stands: a population as a point, in raw coordinates."""
+
+    entries: Entries
+    means: Floats  # (G, p)
+    precision: Floats  # (p, p)
+    shared: Floats  # (k,)
+    steps: Floats  # (k,)
+    psi: Floats | None = None
+
+
+def learn(setting: Setting, teachers: Sequence[Teacher]) -> Learned:
+    """The population that taught entities were drawn from.
+
+    Each sweep finds every entity's conditional mode under the current population and expands its likelihood
+    there, then finds the mode of the population's marginal posterior, in closed form given the expansions;
+    it ends when the population stands still. The first sweep lets shared parameters vary, for a first guess.
+    The last population is importance-sampled from its mode and curvature, k̂ its certificate.
+
+    Raises PosterityError with fewer than `FEWEST` teachers that have a mode.
+    """
+    groups = sorted({t.group for t in teachers} - {""})
+    index = {t.entity: groups.index(t.group) if groups else 0 for t in teachers}
+    state = _first(setting, max(1, len(groups)))
+    rng = np.random.default_rng(np.random.SeedSequence([setting.seed, 0x909]))
+    factors: dict[str, Factor] = {}
+    last, full, converged, moments = np.full(1, np.inf), False, False, False
+    density, mode = None, None
+    sweep = 0
+    for sweep in range(SWEEPS):
+        deciding = sweep <= 1 or (moments and not any(f.moments for f in factors.values()))
+        factors = _map(setting, state, teachers, index, factors, moments=moments)
+        if len(factors) < FEWEST:
+            raise PosterityError(
+                f"{len(factors)} of {len(teachers)} established entities have a mode to learn from; a population "
+                f"takes at least {FEWEST}"
+            )
+        density, mode, full = _shape(setting, state, factors, index, full, mode, deciding)
+        point = _point(state, density, mode)
+        moved = (np.abs(point[0] - last) / point[1]).max() if len(point[0]) == len(last) else np.inf
+        last = point[0]
+        converged = bool(moments and moved < STILL)
+        if converged:
+            break
+        # Expansions are cheaper than moments; they bring the population near first.
+        moments = moments or (sweep > 0 and moved < NEAR) or sweep >= SWEEPS // 2
+        state = _next(setting, state, density, mode, first=sweep == 0)
+    assert density is not None
+    assert mode is not None
+    failed = {t.entity: "no conditional mode was found" for t in teachers if t.entity not in factors}
+    drawn, khat = _draws(density, mode, rng)
+    population = _population(
+        setting, state, density, drawn, rng, groups, [t for t in teachers if t.entity in factors], factors
+    )
+    notes = [] if converged else [f"the population still moved after {SWEEPS} sweeps"]
+    population = replace(
+        population,
+        covariance="full" if full else "diagonal",
+        khat=khat,
+        sweeps=sweep + 1,
+        converged=converged,
+        notes=tuple(notes),
+    )
+    return Learned(population, factors, failed)
+
+
+def _first(setting: Setting, groups: int) -> _State:
+    entries = setting.entries.all_partial()
+    own = entries.partial
+    return _State(
+        entries,
+        np.tile(setting.mean[own], (groups, 1)),
+        np.diag(setting.sd[own] ** -2.0),
+        np.zeros(0),
+        np.zeros(0),
+    )
+
+
+def _map(
+    setting: Setting,
+    state: _State,
+    teachers: Sequence[Teacher],
+    index: Mapping[str, int],
+    before: Mapping[str, Factor],
+    *,
+    moments: bool,
+) -> dict[str, Factor]:
+    """Every entity's factor under the current population; entities without a mode are left out."""
+    found: dict[str, Factor] = {}
+    free = state.entries.free
+    starts = setting.starts[:, free]
+    for teacher in teachers:
+        centre = state.means[index[teacher.entity]]
+        target = Conditional(setting.model, state.entries, state.shared, centre, state.precision)
+        known = before.get(teacher.entity)
+        if known is None:
+            mode = first_mode(target, teacher.inputs, starts)
+        elif len(known.mode) == len(free) and state.psi is not None:
+            mode = next_mode(target, teacher.inputs, [known.mode])
+        else:
+            # The first population may show an entity that it climbed the wrong hill.
+            was = _narrowed(setting, known.mode)
+            usual = np.concatenate([centre, was[len(centre) :]])
+            mode = next_mode(target, teacher.inputs, [was, usual])
+        if mode is None:
+            continue
+        factor = expand(target, teacher.inputs, mode, state.steps)
+        if moments:
+            # The same noise at every sweep, so that factors stand still when the population does.
+            own = np.random.default_rng(np.random.SeedSequence([setting.seed, int(teacher.key[:8] or "0", 16)]))
+            factor = match_moments(target, teacher.inputs, mode, factor, state.steps, own)
+        found[teacher.entity] = factor
+    return found
+
+
+def _narrowed(setting: Setting, mode: Floats) -> Floats:
+    """A mode of the first sweep, where shared entries varied, without them."""
+    if len(mode) == len(setting.entries.free):
+        return mode
+    transferred = setting.entries.transferred
+    kept = np.isin(transferred, setting.entries.partial)
+    return np.concatenate([mode[: len(transferred)][kept], mode[len(transferred) :]])
+
+
+def _reduce(
+    setting: Setting,
+    state: _State,
+    factors: Mapping[str, Factor],
+    index: Mapping[str, int],
+    groups: int,
+    full: bool,
+    before: Mode | None,
+) -> tuple[PopulationDensity, Mode]:
+    """The population's marginal posterior given all factors, and its mode."""
+    own = state.entries.partial
+    density = PopulationDensity(
+        standardised(list(factors.values()), setting.mean[own], setting.sd[own]),
+        np.array([index[entity] for entity in factors], dtype=np.int64),
+        groups,
+        full,
+        [log_density(setting.spread.get(int(i)), float(setting.sd[i])) for i in own],
+        _shared_prior(setting, state),
+        len(state.shared),
+    )
+    sds, correlations, between, shared = density.slices
+    if before is not None and len(before.theta) == density.dimension:
+        start = before.theta.copy()
+    else:
+        start = np.zeros(density.dimension)
+        start[sds], start[between] = -1.0, -1.0
+    start[shared] = 0
+    # Taylor coefficients hold near where they were taken.
+    bounds = [(-12.0, 5.0)] * density.dimension
+    bounds[correlations] = [(-4.0, 4.0)] * (correlations.stop - correlations.start)
+    bounds[shared] = [(-6 * h, 6 * h) for h in state.steps]
+
+    def objective(psi: Floats) -> tuple[float, Floats]:
+        return -float(density.densities(psi[None])[0]), -density.gradient(psi)
+
+    best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200})
+    value, _, hessian = density.evaluate(best.x)
+    values, vectors = np.linalg.eigh(hessian)
+    hessian = vectors * np.maximum(np.abs(values), 1e-2) @ vectors.T
+    return density, Mode(best.x, value, hessian, True)
+
+
+def _shared_prior(setting: Setting, state: _State) -> LogDensity:
+    """The declared prior of shared parameters by its moments, as a function of distances."""
+    mean, sd = setting.mean[state.entries.shared], setting.sd[state.entries.shared]
+
+    def density(deltas: Floats) -> Floats:
+        return np.asarray(-0.5 * (((state.shared + deltas - mean) / sd) ** 2).sum(axis=1))
+
+    return density
+
+
+def _shape(
+    setting: Setting,
+    state: _State,
+    factors: Mapping[str, Factor],
+    index: Mapping[str, int],
+    full: bool,
+    before: Mode | None,
+    deciding: bool,
+) -> tuple[PopulationDensity, Mode, bool]:
+    """The reduced population with a full covariance or a diagonal one.
+
+    A full one is tried with at least two teachers an entry; `auto` takes it where its evidence (Laplace's,
+    with LKJ(2) correlations) is larger. That is decided anew when shared parameters stop varying and when
+    factors begin to match moments, else left as it was.
+    """
+    groups = len(state.means)
+    if not deciding:
+        return *_reduce(setting, state, factors, index, groups, full, before), full
+    density, mode = _reduce(setting, state, factors, index, groups, False, None)
+    p = len(state.entries.partial)
+    guessing = state.psi is None and len(setting.entries.shared) > 0
+    if guessing or p < 2 or setting.covariance == "diagonal" or len(factors) < 2 * p:
+        return density, mode, False
+    correlated, peak = _reduce(setting, state, factors, index, groups, True, None)
+    if setting.covariance == "full" or _evidence(peak) > _evidence(mode):
+        return correlated, peak, True
+    return density, mode, False
+
+
+def _evidence(mode: Mode) -> float:
+    """Laplace's log evidence."""
+    log_det = float(np.linalg.slogdet(mode.hessian)[1])
+    return -mode.height + 0.5 * len(mode.theta) * np.log(2 * np.pi) - 0.5 * log_det
+
+
+def _point(state: _State, density: PopulationDensity, mode: Mode) -> tuple[Floats, Floats]:
+    """Position and sds of a population, for the question whether it moved: ψ and the groups' means."""
+    lower, omega, delta = (x[0] for x in density.spreads(mode.theta[None]))
+    means, covariances, *_ = density.levels(lower, omega, delta)
+    sds = np.sqrt(np.diagonal(np.linalg.inv(mode.hessian)))
+    spread = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    psi = mode.theta.copy()
+    psi[density.slices[-1]] += state.shared
+    return np.concatenate([psi, means.ravel()]), np.concatenate([sds, spread.ravel()])
+
+
+def _next(
+    setting: Setting, state: _State, density: PopulationDensity, mode: Mode, *, first: bool
+) -> _State:
+    """The population at the mode, as the next sweep's point."""
+    lower, omega, delta = (x[0] for x in density.spreads(mode.theta[None]))
+    standard, *_ = density.levels(lower, omega, delta)
+    own = state.entries.partial
+    means = setting.mean[own] + setting.sd[own] * standard
+    low = setting.sd[own][:, None] * lower
+    if not first:
+        # Never narrower than rounding allows.
+        precision = np.linalg.inv(low @ low.T + 1e-10 * np.diag(setting.sd[own] ** 2))
+        sds = np.sqrt(np.diagonal(np.linalg.inv(mode.hessian)))[density.slices[-1]]
+        steps = np.clip(2 * sds, 1e-4, STEP)
+        return _State(state.entries, means, precision, state.shared + delta, steps, mode.theta)
+    entries = setting.entries
+    partial, shared = (np.searchsorted(own, x) for x in (entries.partial, entries.shared))
+    covariance = (low @ low.T)[np.ix_(partial, partial)] + 1e-10 * np.diag(setting.sd[entries.partial] ** 2)
+    return _State(
+        entries,
+        means[:, partial],
+        np.linalg.inv(covariance),
+        means[:, shared].mean(axis=0),
+        np.full(len(shared), STEP),
+    )
+
+
+def _draws(density: PopulationDensity, mode: Mode, rng: np.random.Generator) -> tuple[Floats, float]:
+    """Importance-weighted draws of ψ (S, ·) and their k̂."""
+    p, groups = density.partial, density.groups
+    each = p * p + p * (groups + 2) + density.shared
+    size = int(np.clip(POINTS // len(density.group), FEW_DRAWS, MOST_DRAWS))
+    kept = int(np.clip(NUMBERS // each, FEW_DRAWS, size))
+    options = {"draws": size, "chains": 1}
+    target: CompiledModel = density  # type: ignore[assignment]  # the same three functions
+    drawn = laplace.fit(target, (), [mode], rng, **options)
+    if isinstance(drawn, Failure) or drawn.diagnostics.khat > 0.5:
+        drawn = adaptive.fit(target, (), [mode], rng, **options)
+    if isinstance(drawn, Failure):
+        raise PosterityError(f"the population's posterior cannot be sampled: {drawn.reason}")
+    thinned = np.linspace(0, size - 1, kept).astype(int)
+    return drawn.unconstrained[0][thinned], float(drawn.diagnostics.khat)
+
+
+def _population(
+    setting: Setting,
+    state: _State,
+    density: PopulationDensity,
+    psis: Floats,
+    rng: np.random.Generator,
+    groups: Sequence[str],
+    teachers: Sequence[Teacher],
+    factors: Mapping[str, Factor],
+) -> Population:
+    """Draws of ψ and of the means, in raw coordinates."""
+    entries = setting.entries
+    transferred = entries.transferred
+    lower, between, deltas = density.spreads(psis)
+    top, means = density.draw_means(psis, rng)
+    centre, scale = setting.mean[entries.partial], setting.sd[entries.partial]
+    rows = sum(t.rows for t in teachers)
+    names = setting.model.unconstrained_names
+    return Population(
+        entries=tuple(names[i] for i in transferred),
+        partial=tuple(np.searchsorted(transferred, entries.partial).tolist()),
+        shared=tuple(np.searchsorted(transferred, entries.shared).tolist()),
+        groups=tuple(groups),
+        mean=centre + scale * top,
+        group_means=centre + scale * means,
+        lower=scale[:, None] * lower,
+        between=scale * between if between.size else between,
+        shared_values=state.shared + deltas,
+        information=np.sum([factors[t.entity].information for t in teachers], axis=0) / rows,
+        declared_mean=setting.mean[transferred],
+        declared_sd=setting.sd[transferred],
+        covariance="diagonal",
+        khat=np.nan,
+        sweeps=0,
+        converged=False,
+        taught_by=tuple(t.key for t in teachers),
+        teachers=tuple(t.entity for t in teachers),
+        rows=rows,
+    )
