@@ -153,24 +153,30 @@ def schema() -> int:
 
 @app.command
 def simulate(
-    panel: Literal["adoption"],
+    panel: Literal["adoption", "dose-response"],
     *,
     out: Annotated[Path, Parameter(help="Folder for <panel>.parquet and <panel>_truth.parquet.")],
-    products: int = 24,
-    regions: int = 5,
-    weeks: int = 52,
+    products: Annotated[int, Parameter(help="adoption: products, each in every region.")] = 24,
+    regions: Annotated[int, Parameter(help="adoption: regions.")] = 5,
+    weeks: Annotated[int, Parameter(help="adoption: rows an entity.")] = 52,
+    groups: Annotated[int, Parameter(help="dose-response: groups, each with a curve.")] = 3_000,
+    rows: Annotated[int, Parameter(help="dose-response: rows a group.")] = 134,
     seed: int = 2026,
 ) -> int:
     """Write a sample panel with known truth."""
     import pyarrow.parquet as pq
 
-    from posterity.panel.simulation import adoption
+    from posterity.panel import simulation
 
-    rows, truth = adoption(products, regions, weeks, seed)
+    if panel == "adoption":
+        table, truth = simulation.adoption(products, regions, weeks, seed)
+    else:
+        table, truth = simulation.dose_response(groups, rows, seed)
+    name = panel.replace("-", "_")
     out.mkdir(parents=True, exist_ok=True)
-    pq.write_table(rows, out / f"{panel}.parquet", compression="zstd")
-    pq.write_table(truth, out / f"{panel}_truth.parquet", compression="zstd")
-    print(f"{rows.num_rows:,} rows in {out / f'{panel}.parquet'}, the truth beside it")
+    pq.write_table(table, out / f"{name}.parquet", compression="zstd")
+    pq.write_table(truth, out / f"{name}_truth.parquet", compression="zstd")
+    print(f"{table.num_rows:,} rows in {out / f'{name}.parquet'}, the truth beside it")
     return 0
 
 

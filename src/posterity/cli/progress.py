@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from posterity.portfolio.execute import Listener
+    from posterity.portfolio.dispatch import Listener
     from posterity.portfolio.shard import Report
 
 

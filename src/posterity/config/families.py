@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, pi
+from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from posterity.config.distributions import (
@@ -98,17 +99,22 @@ def findings(model: Raw) -> Iterator[Finding]:
     """What is wrong with the distributions of a model section, each on its own."""
     coords = mapping(model.get("coords"))
     for one in described(model):
-        yield from _shape(one)
-        name = one.spec.get("dist")
-        if not isinstance(name, str):
-            continue
-        if name not in DISTRIBUTIONS:
-            yield Finding((*one.path, "dist"), unknown(name))
-            continue
-        family = DISTRIBUTIONS[name]
-        yield from _fitness(one, family)
-        yield from _arguments(one, family)
-        yield from _values(one, family, coords)
+        yield from flaws(one, coords)
+
+
+def flaws(one: Described, coords: Raw = MappingProxyType({})) -> Iterator[Finding]:
+    """What is wrong with one distribution, whatever is nested in it left out."""
+    yield from _shape(one)
+    name = one.spec.get("dist")
+    if not isinstance(name, str):
+        return
+    if name not in DISTRIBUTIONS:
+        yield Finding((*one.path, "dist"), unknown(name))
+        return
+    family = DISTRIBUTIONS[name]
+    yield from _fitness(one, family)
+    yield from _arguments(one, family)
+    yield from _values(one, family, coords)
 
 
 def unknown(name: str) -> str:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from posterity.config import families, references, variables
+from posterity.config import families, pooling, references, variables
 from posterity.config.families import Raw, mapping
 from posterity.config.findings import MAX_FINDINGS, Finding, Path
 from posterity.config.scope import Scope, scope_of
@@ -24,7 +24,7 @@ RESERVED = ("chain", "draw", "entity")
 RESULT_COLUMNS = (
     "status reason method role n_rows first_time last_time rhat ess_bulk ess_tail divergences bfmi khat "
     "seconds prior "
-    "prior_rows conflict_p fit_key parent_fit_key mae parameter chain draw"
+    "prior_rows conflict_p vague_weight fit_key parent_fit_key mae parameter chain draw"
 ).split()
 """Columns of a result's tables that stand beside the entity columns."""
 
@@ -39,6 +39,7 @@ def findings(value: Raw, wrong: set[Path]) -> list[Finding]:
         _coords(scope),
         references.findings(model, scope),
         _keep(mapping(value.get("inference"))),
+        pooling.findings(value, scope),
     )
     found = [finding for part in parts for finding in islice(part, MAX_FINDINGS)]
     broken = any(path[:1] == ("model",) for path in [*wrong, *(f.path for f in found)])

@@ -17,8 +17,8 @@ from posterity.config.priors import (
     Section,
     listed_values,
 )
+from posterity.config.transfer import Share, Transfer
 
-Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Label = Annotated[int | str, Field(union_mode="left_to_right")]
 
@@ -64,7 +64,7 @@ class Inference(Section):
 
     method: Literal["auto", "laplace", "nuts", "pathfinder", "advi", "fullrank_advi", "dadvi"] = "auto"
     """auto: laplace, then adaptive importance sampling, then nuts, each where the one before it has an open
-    gate. The last four are for joint models."""
+    gate. The last four are for joint models (`pooling: joint`), which also take nuts."""
 
     draws: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Draws per chain."""
@@ -83,6 +83,18 @@ class Inference(Section):
 
     target_accept: OpenShare = 0.8
     """Acceptance rate that nuts tunes for."""
+
+    pooling: Literal["separate", "joint"] = "separate"
+    """separate: an entity at a time. joint: one model of all entities, which share a population."""
+
+    centered: bool = False
+    """Joint models: whether entities' parameters are sampled as they are, not as standardised offsets."""
+
+    steps: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
+    """Joint models: optimisation steps of advi and fullrank_advi."""
+
+    minibatch: Annotated[int, Field(ge=1)] | None = None
+    """Joint models: rows a step of advi and fullrank_advi; absent: all."""
 
 
 class Gates(Section):
@@ -103,38 +115,8 @@ class Gates(Section):
     bfmi: Share = 0.2
     """Smallest Bayesian fraction of missing information."""
 
-
-class Established(Section):
-    """Which entities teach."""
-
-    min_rows: Annotated[int, Field(ge=1)] = 20
-    """An entity with at least so many rows is established; the others learn."""
-
-
-class Pool(Section):
-    """Which entities belong together."""
-
-    within: Names = ()
-    """A population per distinct value of these columns."""
-
-    shrink: bool = False
-    """Shrink the groups' populations towards the whole."""
-
-
-class Transfer(Section):
-    """Priors for new entities from the posteriors of established ones."""
-
-    established: Established = Established()
-    """Who teaches; everyone else learns."""
-
-    pool: Pool = Pool()
-    """Who learns from whom."""
-
-    robust: Share = 0.1
-    """Weight of the vague component of a transferred prior."""
-
-    max_prior_rows: Annotated[float, Field(gt=0)] | None = None
-    """A transferred prior counts for at most so many rows."""
+    conflict: Share = 0.01
+    """Smallest probability of a prior-data conflict, for entities with a transferred prior."""
 
 
 class Refit(Section):

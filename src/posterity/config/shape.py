@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
+from pydantic.fields import FieldInfo
 
 from posterity.config.findings import MAX_FINDINGS, Finding, Path
 from posterity.config.priors import Errors
@@ -148,14 +149,14 @@ def _unknown_key(path: Path) -> str:
 def _home(word: str) -> str | None:
     for name, field in Config.model_fields.items():
         for section in _models(field.annotation):
-            if word in section.model_fields:
+            if word in _fields(section):
                 return name
     return None
 
 
 def _purpose(path: Path) -> str:
     for section in _models_at(path[:-1]):
-        if (field := section.model_fields.get(str(path[-1]))) is not None:
+        if (field := _fields(section).get(str(path[-1]))) is not None:
             inner = next((model.__doc__ for model in _models(field.annotation)), None)
             if purpose := field.description or inner:
                 sentence = purpose.splitlines()[0].rstrip(".")
@@ -164,7 +165,12 @@ def _purpose(path: Path) -> str:
 
 
 def _keys(path: Path) -> list[str]:
-    return [name for section in _models_at(path) for name in section.model_fields]
+    return [name for section in _models_at(path) for name in _fields(section)]
+
+
+def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a section by the word that stands for them in the file."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def _models_at(path: Path) -> list[type[BaseModel]]:
@@ -186,7 +192,7 @@ def _inside(annotation: Any, step: str | int) -> list[Any]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         if step == "errors":
             return [Errors]  # the finished value is what stands inside it
-        field = annotation.model_fields.get(str(step))
+        field = _fields(annotation).get(str(step))
         return [field.annotation] if field is not None else []
     return []
 

@@ -16,7 +16,7 @@ from posterity.errors import ConfigError, Problem
 
 def to_dict(config: Config) -> dict[str, Any]:
     """The resolved configuration in plain values: every default written out, priors in their short form."""
-    data: dict[str, Any] = config.model_dump()
+    data: dict[str, Any] = config.model_dump(by_alias=True)
     model = config.model
     data["model"]["parameters"] = {name: prior.to_dict() for name, prior in model.parameters.items()}
     data["model"]["quantities"] = {
@@ -31,13 +31,24 @@ def to_dict(config: Config) -> dict[str, Any]:
     if model.likelihood.errors is not None:
         likelihood["errors"] = {"ar1": {"rho": model.likelihood.errors.rho.to_dict()}}
     data["model"]["likelihood"] = likelihood
+    if config.transfer is not None:
+        spread = config.transfer.pool.spread
+        data["transfer"]["pool"]["spread"] = {name: prior.to_dict() for name, prior in spread.items()}
+        for rule in data["transfer"]["rules"]:
+            if isinstance(rule["from"], dict):
+                rule["from"] = {kind: name for kind, name in rule["from"].items() if name is not None}
     return {key: _plain(value) for key, value in data.items()}
 
 
 def to_yaml(config: Config) -> str:
     """The resolved configuration as YAML that loads back equal."""
+    return as_yaml(to_dict(config))
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """Plain values as YAML that `config.positions.read` gives back equal, floats to the last bit."""
     return yaml.dump(
-        to_dict(config),
+        values,
         Dumper=_Dumper,
         sort_keys=False,
         default_flow_style=None,

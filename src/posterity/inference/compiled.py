@@ -145,14 +145,15 @@ class CompiledModel:
         mixture = dict(zip(self.input_names, inputs, strict=True)) if len(self.transferred) else {}
         entries = around(mixture, seed, draws) if mixture else None
         if entries is None:
-            return self._declared_starts(inputs, seed, draws)
+            return self.declared_starts(inputs, seed, draws)
         if len(self.transferred) == self.dimension:
             return entries
-        found = self._declared_starts(inputs, seed, draws).copy()
+        found = self.declared_starts(inputs, seed, draws).copy()
         found[:, self.transferred] = entries
         return found
 
-    def _declared_starts(self, inputs: Inputs, seed: int, draws: int) -> Floats:
+    def declared_starts(self, inputs: Inputs, seed: int, draws: int) -> Floats:
+        """The same from the declared prior of every parameter, transferred or not."""
         prior = (a.tobytes() for a, n in zip(inputs, self.input_names, strict=True) if n.startswith(PREFIX))
         key = (seed, draws, *prior)
         if key not in self._starts:

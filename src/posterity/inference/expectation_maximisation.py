@@ -1,7 +1,8 @@
 """A Gaussian mixture for draws: EM from two kinds of start, the number of components by AIC.
 
-EM is scikit-learn's. Draws are whitened first, so that one convergence rule and one regularisation fit entries
-of any scale; directions without spread (collinear or constant entries) are left out and get a narrow sd.
+EM is scikit-learn's. Draws are whitened first, so that one convergence rule and one regularisation fit
+entries of any scale; directions without spread (collinear or constant entries) are left out and get a narrow
+sd.
 """
 
 import warnings
@@ -16,7 +17,7 @@ type Numbers = tuple[Floats, Floats, Floats]
 """Weights (K,), means (K, D), covariances (K, D, D)."""
 
 COLLINEAR = 1e-8
-"""A direction with a smaller share of the variance of standardised entries has no spread; it is given this one."""
+"""A direction of standardised entries with less variance has no spread; it is given this much."""
 NARROWEST = 1e-6
 """Smallest sd of an entry, relative to its mean where that is above 1: a constant must have a density too."""
 LEAST = 10

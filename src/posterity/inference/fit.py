@@ -35,12 +35,14 @@ class Seeds:
     nuts: np.random.SeedSequence
     careful: np.random.SeedSequence
     predict: np.random.SeedSequence
+    conflict: np.random.SeedSequence
 
     @classmethod
     def of(cls, root: int, key: str) -> "Seeds":
         """Seeds of the entity with digest `key` (hex) under the configuration's root seed."""
         words = [int(key[i : i + 8], 16) for i in range(0, 32, 8)]
-        return cls(*np.random.SeedSequence([root, *words]).spawn(5))
+        # New streams come last: a child depends on its place alone, so the others stay what they are.
+        return cls(*np.random.SeedSequence([root, *words]).spawn(6))
 
 
 def fit(

@@ -1,5 +1,6 @@
-"""The graph of a structure: PyMC's variables replaced by one flat θ and by explicit inputs. Nothing is compiled
-here.
+"""The graph of a structure: PyMC's variables replaced by one flat θ and by explicit inputs.
+
+Nothing is compiled here.
 """
 
 import itertools
@@ -87,8 +88,7 @@ class Graph:
         hessian = pytensor.gradient.jacobian(gradient, self.theta, vectorize=True)
         if not self.mixture:
             return self._declared, gradient, hessian
-        transferred = LogMixtureExpansion(self._positions)(self.theta, *self.mixture.symbols)
-        value, slope, curvature = transferred
+        value, slope, curvature = self._expanded
         return self._declared + value, gradient + slope, hessian + curvature
 
     @cached_property
@@ -96,8 +96,7 @@ class Graph:
         """Log density at `theta` alone, to be differentiated by others."""
         if not self.mixture:
             return self._declared
-        value, *_ = LogMixtureExpansion(self._positions)(self.theta, *self.mixture.symbols)
-        return self._declared + value
+        return self._declared + self._expanded[0]
 
     @cached_property
     def densities(self) -> Any:
@@ -185,6 +184,12 @@ class Graph:
             return self._replace(model.logp(jacobian=True))
         own = [rv for rv in model.free_RVs if self.built.owners[rv.name] not in transferred]
         return self._replace(model.logp(vars=[*own, *model.observed_RVs], jacobian=True))
+
+    @cached_property
+    def _expanded(self) -> list[Any]:
+        """The log mixture at `theta` with its derivatives."""
+        assert self.mixture is not None
+        return LogMixtureExpansion(self._positions).make_node(self.theta, *self.mixture.symbols).outputs
 
     @property
     def _positions(self) -> tuple[int, ...]:

@@ -77,8 +77,8 @@ class Mixture:
         except np.linalg.LinAlgError:
             worst = float(np.linalg.eigvalsh(self.covariances).min())
             raise ModelError(
-                f"a mixture has a covariance that is not positive definite (smallest eigenvalue {worst:.3g}); "
-                "give every component a symmetric covariance with eigenvalues above 0"
+                f"a mixture has a covariance that is not positive definite (smallest eigenvalue "
+                f"{worst:.3g}); give every component a symmetric covariance with eigenvalues above 0"
             ) from None
 
     @cached_property
@@ -127,7 +127,7 @@ class Mixture:
         return type(self)(self.weights, self.means[:, kept], self.covariances[:, kept[:, None], kept])
 
     def spread(self, factors: float | Floats) -> Self:
-        """Stretched about its mean by one factor, or one for every entry (D,): every sd grows by its factor."""
+        """Stretched about its mean: sds grow by one factor, or each by its own (D,)."""
         by = np.broadcast_to(np.asarray(factors, dtype=np.float64), (self.dimension,))
         centre = self.mean
         return type(self)(
@@ -157,7 +157,9 @@ class Mixture:
         try:
             return cls(*(np.array(found[name], dtype=np.float64) for name in names))
         except (TypeError, ValueError) as error:
-            raise ModelError(f"a mixture's weights, means and covariances are lists of numbers: {error}") from None
+            raise ModelError(
+                f"a mixture's weights, means and covariances are lists of numbers: {error}"
+            ) from None
 
     def _terms(self, points: Floats) -> Floats:
         """Log of weight × density (S, K)."""

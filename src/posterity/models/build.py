@@ -117,6 +117,8 @@ def quantity_value(
     index: dict[tuple[str, str], Any],
     description: Description,
 ) -> Any:
+    """The symbolic value of a quantity; `known` holds parameters, columns and earlier quantities."""
+
     def subscript(vector: str, entry: ast.expr) -> Any:
         entries = entry.elts if isinstance(entry, ast.Tuple) else [entry]
         dims = description.priors[vector].dims

@@ -56,7 +56,7 @@ def terms(thetas: Any, positions: Any, log_weights: Any, means: Any, whiteners: 
     return log_weights - 0.5 * (whitened**2).sum(axis=2).T, whitened
 
 
-class LogMixture(Op):  # type: ignore[misc]
+class LogMixture(Op):
     """Log density (S,) of a mixture at θ (S, T), of which it is about the entries at `positions`.
 
     An operation of its own rather than a formula in PyTensor: numba compiles a formula of three axes and its
@@ -68,9 +68,10 @@ class LogMixture(Op):  # type: ignore[misc]
     def __init__(self, positions: tuple[int, ...]) -> None:
         self.positions = positions
 
-    def make_node(self, thetas: Any, *mixture: Any) -> Apply:
+    def make_node(self, *inputs: Any) -> Apply[Any]:
         """PyTensor's."""
-        return Apply(self, [thetas, *mixture], [pt.vector(dtype="float64", shape=(thetas.type.shape[0],))])
+        thetas, *_ = inputs
+        return Apply(self, list(inputs), [pt.vector(dtype="float64", shape=(thetas.type.shape[0],))])
 
     def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
         """PyTensor's, by NumPy."""
@@ -80,7 +81,7 @@ class LogMixture(Op):  # type: ignore[misc]
         output_storage[0][0] = largest + np.log(np.exp(found - largest[:, None]).sum(axis=1))
 
 
-class LogMixtureExpansion(Op):  # type: ignore[misc]
+class LogMixtureExpansion(Op):
     """Log density (), gradient (T,) and Hessian (T, T) of a mixture at one θ (T,).
 
     With responsibilities rₖ, Pₖ = Wₖ'Wₖ and gₖ = −Pₖ(θ − mₖ): gradient g = Σ rₖ gₖ, Hessian
@@ -92,11 +93,11 @@ class LogMixtureExpansion(Op):  # type: ignore[misc]
     def __init__(self, positions: tuple[int, ...]) -> None:
         self.positions = positions
 
-    def make_node(self, theta: Any, *mixture: Any) -> Apply:
+    def make_node(self, *inputs: Any) -> Apply[Any]:
         """PyTensor's."""
-        (size,) = theta.type.shape
+        (size,) = inputs[0].type.shape
         shapes = ((), (size,), (size, size))
-        return Apply(self, [theta, *mixture], [pt.tensor(dtype="float64", shape=s) for s in shapes])
+        return Apply(self, list(inputs), [pt.tensor(dtype="float64", shape=s) for s in shapes])
 
     def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
         """PyTensor's, by NumPy."""

@@ -9,7 +9,7 @@ from posterity.panel.findings import Findings, listing, nearest
 # The columns of entities.parquet beside the entity columns themselves (see the result tables).
 _OF_ENTITIES = re.compile(
     r"entity|status|reason|method|role|n_rows|first_time|last_time|rhat|ess_bulk|ess_tail|divergences|bfmi|khat"
-    r"|seconds|prior|prior_rows|conflict_p|fit_key|parent_fit_key|mae|coverage_\d+(_\d+)?"
+    r"|seconds|prior|prior_rows|conflict_p|vague_weight|fit_key|parent_fit_key|mae|coverage_\d+(_\d+)?"
 )
 # The columns of intervals.parquet beside time and inputs.
 _OF_INTERVALS = re.compile(

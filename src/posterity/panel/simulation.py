@@ -64,3 +64,45 @@ def adoption(
         }
     )
     return panel, truth
+
+
+def dose_response(groups: int = 3_000, rows: int = 134, seed: int = 2026) -> tuple[pa.Table, pa.Table]:
+    """A panel of dose-response curves, one per group, from one population, and the truth behind it.
+
+    Response at log₁₀ dose x is bottom + (top - bottom) / (1 + 10^(-slope * (x - log_ec50))) + sigma * noise,
+    with standard normal noise; every group has the same `rows` doses, evenly from -9 to -4. Groups are drawn
+    from bottom ~ N(0, 0.05), top ~ N(1, 0.1), log_ec50 ~ N(-6.5, 0.5) and log slope ~ N(0, 0.2); sigma is
+    0.05 for all of them.
+
+    The first table has the columns group (text), log_dose and response (float64); the second has entity
+    (the same as group), group, parameter (bottom, top, log_ec50, slope, sigma) and value, five rows a group.
+    """
+    rng = np.random.default_rng(seed)
+    names = pa.array([f"G{i:0{max(4, len(str(groups)))}d}" for i in range(1, groups + 1)], pa.string())
+    dose = np.round(np.linspace(-9, -4, rows), 6)
+    bottom, top = rng.normal(0, 0.05, groups), rng.normal(1, 0.1, groups)
+    log_ec50, slope = rng.normal(-6.5, 0.5, groups), np.exp(rng.normal(0, 0.2, groups))
+    sigma = 0.05
+    # In place: at 10,000 groups every copy of the panel is another 11 MB.
+    response = rng.normal(0, sigma, (groups, rows))
+    hill = np.log(10) * slope[:, None] * (dose - log_ec50[:, None])
+    response += bottom[:, None] + (top - bottom)[:, None] / (1 + np.exp(-hill))
+    panel = pa.table(
+        {
+            "group": names.take(pa.array(np.repeat(np.arange(groups), rows))),
+            "log_dose": np.tile(dose, groups),
+            "response": np.round(response, 6, out=response).ravel(),
+        }
+    )
+    parameters = {"bottom": bottom, "top": top, "log_ec50": log_ec50, "slope": slope}
+    parameters["sigma"] = np.full(groups, sigma)
+    owner = names.take(pa.array(np.repeat(np.arange(groups), len(parameters))))
+    truth = pa.table(
+        {
+            "entity": owner,
+            "group": owner,
+            "parameter": pa.array(list(parameters) * groups, pa.string()),
+            "value": np.column_stack(list(parameters.values())).ravel(),
+        }
+    )
+    return panel, truth

@@ -2,19 +2,29 @@
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posterity.config.schema import Gates, Inference, percent
 from posterity.errors import PosterityError
-from posterity.inference.compiled import CompiledModel, inputs_of
+from posterity.inference.compiled import CompiledModel, Inputs, inputs_of
 from posterity.inference.fit import STARTS, Seeds, fit
 from posterity.inference.gates import open_gates
 from posterity.inference.posterior import Failure, Floats, Posterior
+from posterity.inference.transferred import numbers as mixture_numbers
 from posterity.models.arrays import arrays
+from posterity.models.build import TARGET
 from posterity.models.description import Numbers
+from posterity.portfolio.agreement import agreement, check, sentence
 from posterity.portfolio.plan import Work
+
+from posterity.portfolio.population.pooled import fit_pooled
+
+if TYPE_CHECKING:
+    from posterity.portfolio.population.pooled import Pooling
+    from posterity.portfolio.prior import Prior
 
 PREDICTIVE_DRAWS = 2_000
 PREDICTIVE_CELLS = 4_000_000
@@ -40,7 +50,11 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class EntityFit:
-    """The outcome of one entity: a status, and where there is a posterior its summaries."""
+    """The outcome of one entity: a status, and where there is a posterior its summaries.
+
+    With a transferred prior, `conflict_p` says how likely rows as far from it are, and `vague_weight` how
+    much of the posterior is the vague component's.
+    """
 
     work: Work
     status: str
@@ -51,6 +65,9 @@ class EntityFit:
     expected: Summary | None = None
     coverage: Floats | None = None  # (I,)
     mae: float | None = None
+    prior: "Prior | None" = None
+    conflict_p: float | None = None
+    vague_weight: float | None = None
 
 
 def fit_entity(
@@ -60,26 +77,38 @@ def fit_entity(
     inference: Inference,
     gates: Gates,
     intervals: tuple[float, ...],
+    prior: "Prior | None" = None,
+    pooling: "Pooling | None" = None,
 ) -> EntityFit:
     """Fit one entity and summarise its posterior; whatever goes wrong with the entity is a reason, never
     an exception.
+
+    `numbers` are those of the declared priors. With a `prior`, `model` is a structure that takes its
+    parameters as transferred; with `pooling` too, the entity taught the population that the prior comes from.
     """
     begin = time.perf_counter()
     try:
-        inputs = inputs_of(model, {**arrays(model.description, work.rows), **numbers})
+        check(model, prior)
+        given = numbers if prior is None else {**numbers, **mixture_numbers(prior.mixture)}
+        inputs = inputs_of(model, {**arrays(model.description, work.rows), **given})
         # Starts come from the prior alone, so they have the root seed, not the entity's.
         starts = model.starts(inputs, inference.seed, STARTS)
         seeds = Seeds.of(inference.seed, work.digest)
-        outcome = fit(model, inputs, starts, seeds, inference, gates)
+        if pooling is None:
+            outcome = fit(model, inputs, starts, seeds, inference, gates)
+        else:
+            outcome = fit_pooled(model, work.entity, work.rows, pooling, seeds, inference, gates)
         if isinstance(outcome, Failure):
-            return EntityFit(work, "failed", _failed(outcome), outcome, time.perf_counter() - begin)
-        open_ = open_gates(outcome, gates)
-        flat = outcome.draws.reshape(-1, outcome.draws.shape[-1])
-        chosen = flat[:: max(1, -(-len(flat) // predictive_draws(work.rows.n)))]
-        observed, expected = model.predict(chosen, inputs, np.random.default_rng(seeds.predict))
-        predictive = summarise(observed, intervals)
+            return EntityFit(
+                work, "failed", _failed(outcome), outcome, time.perf_counter() - begin, prior=prior
+            )
         target = work.rows.target
         assert target is not None
+        # What an entity has taught itself it cannot contradict.
+        judged = prior if pooling is None else None
+        agreed = agreement(model, inputs, target, judged, outcome, inference, seeds)
+        open_ = (*open_gates(outcome, gates), *sentence(agreed, prior, gates))
+        predictive, expected = _predictive(model, inputs, outcome, intervals, seeds)
         inside = (predictive.lower <= target) & (target <= predictive.upper)
         return EntityFit(
             work,
@@ -88,16 +117,30 @@ def fit_entity(
             outcome=outcome,
             seconds=time.perf_counter() - begin,
             predictive=predictive,
-            expected=None if expected is None else summarise(expected, intervals),
+            expected=expected,
             coverage=inside.mean(axis=1),
             mae=float(np.abs(predictive.median - target).mean()),
+            prior=prior,
+            conflict_p=agreed.conflict_p,
+            vague_weight=agreed.vague_weight,
         )
     except PosterityError as error:
         failure = Failure(str(error))
-        return EntityFit(work, "failed", failure.reason, failure, time.perf_counter() - begin)
+        return EntityFit(work, "failed", failure.reason, failure, time.perf_counter() - begin, prior=prior)
     except Exception as error:  # one entity must never take its shard with it
         failure = Failure(f"unexpected {type(error).__name__}: {error}", unexpected=True)
-        return EntityFit(work, "failed", failure.reason, failure, time.perf_counter() - begin)
+        return EntityFit(work, "failed", failure.reason, failure, time.perf_counter() - begin, prior=prior)
+
+
+def _predictive(
+    model: CompiledModel, inputs: Inputs, outcome: Posterior, intervals: tuple[float, ...], seeds: Seeds
+) -> tuple[Summary, Summary | None]:
+    """Summaries of new observations and of the expected curve at the observed rows."""
+    flat = outcome.draws.reshape(-1, outcome.draws.shape[-1])
+    rows = inputs[model.input_names.index(TARGET)].size
+    chosen = flat[:: max(1, -(-len(flat) // predictive_draws(rows)))]
+    observed, expected = model.predict(chosen, inputs, np.random.default_rng(seeds.predict))
+    return summarise(observed, intervals), None if expected is None else summarise(expected, intervals)
 
 
 def predictive_draws(rows: int) -> int:

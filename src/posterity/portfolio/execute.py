@@ -1,36 +1,45 @@
-"""Running a plan's shards to the end, whatever happens to the workers.
+"""A plan's waves, one after another, until every entity has its outcome in a part.
 
-A worker that dies takes down every shard in flight, and any of the entities being fitted at that moment may
-be the reason. Those suspects are set aside, the rest is run again, and each suspect is then tried alone: one
-that kills its worker again is `failed`, with the reason; the others are fitted like everybody else.
+Everything a wave needs of the ones before lies in parts, so a run that was killed goes on at any point: a
+wave whose entities are all there is passed over.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from posterity.errors import RunnerError
-from posterity.inference.compiled import compiled
-from posterity.portfolio.parts import Parts, write
-from posterity.portfolio.plan import Plan, Work
-from posterity.portfolio.runners import Runner, WorkerDied
-from posterity.portfolio.shard import Marker, Report, Shard, lost, part_of, report
-from posterity.portfolio.tables import Layout
+from posterity.errors import PosterityError, RunnerError
+from posterity.portfolio import resolved as resolutions
+from posterity.portfolio.dispatch import Dispatch, Listener
+from posterity.portfolio.learning import pooling
+from posterity.portfolio.parts import Parts
+from posterity.portfolio.plan import Plan
+from posterity.portfolio.population.pooled import Pooling
+from posterity.portfolio.resolved import Resolved
+from posterity.portfolio.runners import Runner
+from posterity.portfolio.shard import Report
+from posterity.portfolio.waves import Wave
 
-MOST_SHARDS = 400
-"""Prefect is comfortable below 500 task runs a flow run."""
-LARGEST_SHARD = 250
 
-type Listener = Callable[[Report], None]
+@dataclass(frozen=True)
+class Stage:
+    """What became of a wave: entities found in parts already, the others by status, seconds of wall time."""
+
+    name: str
+    entities: int
+    resumed: int
+    status: dict[str, int]
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Executed:
-    """What a run did: entities found in parts already, reports of the rest."""
+    """What a run did: entities found in parts already, reports of the rest, and both by wave."""
 
     resumed: int
     reports: tuple[Report, ...]
+    stages: tuple[Stage, ...] = ()
 
 
 def execute(
@@ -42,41 +51,62 @@ def execute(
     an exception.
     """
     parts = Parts(folder)
-    done = parts.done()
-    waiting = tuple(work for work in plan.work() if work.key not in done)
-    resumed = len(plan.fittable) - len(waiting)
+    if plan.config.inference.pooling == "joint":
+        from posterity.portfolio.joint import fit_joint
+
+        return fit_joint(plan, folder, listen)
     reports: list[Report] = []
-    suspects: list[Work] = []
-    deaths = 0
+    stages = []
+    for wave in plan.waves:
+        begin = time.perf_counter()
+        done = parts.done()
+        waiting = tuple(e for e in wave.entities if plan.keys[e] not in done)
+        if waiting:
+            found = _wave(replace(wave, entities=waiting), plan, folder, runner, workers, listen)
+        else:
+            found = []
+        reports += found
+        stages.append(_stage(wave, len(wave.entities) - len(waiting), found, time.perf_counter() - begin))
+        _refuse_bugs(reports, sum(stage.resumed for stage in stages), parts)
+    return Executed(sum(stage.resumed for stage in stages), tuple(reports), tuple(stages))
 
-    def finished(outcome: Report) -> None:
-        reports.append(outcome)
-        listen(outcome)
 
-    while waiting:
-        dead = _run(runner, cut(plan, parts, waiting, workers), finished)
-        blamed = [shard.work[at] for shard in dead if (at := Marker.read(shard.part)) is not None]
-        suspects += blamed
-        guilty = {work.key for work in blamed}
-        again = tuple(w for shard in dead for w in shard.work if w.key not in guilty)
-        deaths = deaths + 1 if dead and not blamed else 0
-        if deaths > plan.config.execution.retries:
-            raise RunnerError(
-                f"workers died {deaths} times before they began an entity; is there memory enough to start "
-                f"{workers} of them? Try fewer (--workers 1)"
-            )
-        waiting = again
-    for suspect in suspects:
-        shard = _shard(plan, parts, (suspect,))
-        if _run(runner, [shard], finished):
-            reason = (
-                "its worker process died twice while fitting it: out of memory, or a crash in compiled code"
-            )
-            fit = lost(shard, suspect, reason)
-            write(shard.part, part_of([fit], compiled(plan.description), shard.layout))
-            finished(report(shard.name, [fit], 0.0))
-    _refuse_bugs(reports, resumed, parts)
-    return Executed(resumed, tuple(reports))
+def _wave(
+    wave: Wave, plan: Plan, folder: Path, runner: Runner, workers: int, listen: Listener
+) -> Sequence[Report]:
+    """Fit what is left of a wave."""
+    parts = Parts(folder)
+    # A population is learned once: where it teaches its own teachers, their factors come along.
+    pooled = _pooling(plan, parts) if wave.kind == "pooled" else None
+    found = resolve(plan, wave, folder, runner)
+    work = [replace(w, prior=found.of.get(w.entity, "")) for w in plan.work(wave.entities)]
+    return Dispatch(plan, parts, runner, workers, listen, found.priors, pooled).fit(work)
+
+
+def _pooling(plan: Plan, parts: Parts) -> Pooling | None:
+    """The population with its teachers' factors; None where it cannot be learned, and priors fall back."""
+    try:
+        return pooling(plan, parts)
+    except PosterityError:
+        return None
+
+
+def resolve(plan: Plan, wave: Wave, folder: Path, runner: Runner) -> Resolved:
+    """The priors of a wave, kept beside its parts; nothing where all of them are declared."""
+    if all(plan.sources[entity].kind == "declared" for entity in wave.entities):
+        return Resolved()
+    from posterity.portfolio import transfer
+
+    parts = Parts(folder)
+    found = transfer.resolve(plan, wave, parts, runner, folder)
+    # By its first entity: what is left of a wave has another first one, and both files count.
+    resolutions.save(parts.folder, plan.keys[wave.entities[0]][:12], found)
+    return found
+
+
+def _stage(wave: Wave, resumed: int, reports: Sequence[Report], seconds: float) -> Stage:
+    status = {s: sum(r.status.get(s, 0) for r in reports) for s in ("ok", "flagged", "failed")}
+    return Stage(wave.name, len(wave.entities), resumed, status, seconds)
 
 
 def _refuse_bugs(reports: Sequence[Report], resumed: int, parts: Parts) -> None:
@@ -92,28 +122,3 @@ def _refuse_bugs(reports: Sequence[Report], resumed: int, parts: Parts) -> None:
             f"all {len(reasons):,} entities failed with exceptions that nobody planned for, the first: "
             f"{reasons[0]}. This is a fault of the model's own code or of Posterity; nothing was published"
         )
-
-
-def cut(plan: Plan, parts: Parts, waiting: Sequence[Work], workers: int) -> list[Shard]:
-    """Work in shards: a few per worker so that none waits long for the last, and never thousands."""
-    size = math.ceil(len(waiting) / (8 * max(1, workers)))
-    size = max(1, min(size, LARGEST_SHARD), math.ceil(len(waiting) / MOST_SHARDS))
-    return [_shard(plan, parts, tuple(waiting[i : i + size])) for i in range(0, len(waiting), size)]
-
-
-def _shard(plan: Plan, parts: Parts, work: tuple[Work, ...]) -> Shard:
-    config = plan.config
-    layout = Layout(config.intervals, plan.keep, plan.time_type)
-    name = f"{work[0].key[:12]}-{len(work)}"
-    return Shard(name, parts.place(name), plan.description, config.inference, config.gates, layout, work)
-
-
-def _run(runner: Runner, shards: Sequence[Shard], finished: Listener) -> list[Shard]:
-    """Run shards; the ones whose worker died."""
-    dead = []
-    for shard, outcome in runner.run(shards):
-        if isinstance(outcome, WorkerDied):
-            dead.append(shard)
-        else:
-            finished(outcome)
-    return dead

@@ -1,23 +1,24 @@
-"""What a run will do, before it does anything: entities, their roles, what cannot be fitted and why, fit
-keys.
+"""What a run will do, before it does anything: entities, their roles, where their priors come from, in which
+waves they are fitted, what cannot be fitted and why, fit keys.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
 
 from posterity.config import Config, variables
 from posterity.config.distributions import DISTRIBUTIONS
-from posterity.config.schema import Transfer
 from posterity.errors import ConfigError, PanelError
-from posterity.inference.fit import METHODS
-from posterity.lineage import ENGINE_VERSION, digest, fit_key
+from posterity.lineage import digest
 from posterity.models import Description, build, describe
 from posterity.panel import Panel, Rows, checks, read
-from posterity.panel.reading import Source
+from posterity.panel.reading import Source as Data
+from posterity.portfolio.keys import keyed
+from posterity.portfolio.rules import Source, Sources
+from posterity.portfolio.settling import sources_for
+from posterity.portfolio.waves import Wave, in_waves
 
 FEW = 200
 """Up to so many entities, `keep: auto` stores every draw; beyond it `KEPT` an entity."""
@@ -26,12 +27,15 @@ KEPT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One entity to fit, small and picklable. `digest` identifies its data, `key` the whole fit."""
+    """One entity to fit, small and picklable. `digest` identifies its data, `key` the whole fit; `prior` is
+    the key of its prior in the shard, "" for the declared one.
+    """
 
     entity: str
     key: str
     digest: str
     rows: Rows
+    prior: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,28 @@ class Plan:
     panel: Panel
     keys: Mapping[str, str]
     keep: int
+    learning: Sources
+    waves: tuple[Wave, ...]
 
     @cached_property
     def run_key(self) -> str:
         """Digest of everything that decides the result; equal keys mean an equal result."""
         return digest({"name": self.config.name, "fits": self.keys, "reasons": dict(self.panel.reasons)})
 
-    @cached_property
+    @property
     def roles(self) -> Mapping[str, str]:
         """`established` where an entity has enough rows to teach, else `new`."""
-        enough = (self.config.transfer or Transfer()).established.min_rows
-        counts = zip(self.panel.entities, self.panel.counts.tolist(), strict=True)
-        return {entity: "established" if count >= enough else "new" for entity, count in counts}
+        return self.learning.roles
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Where the prior of every entity comes from."""
+        return self.learning.of
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Established entities that can be fitted, in the panel's order: the population learns from them."""
+        return self.learning.teachers
 
     @property
     def time_type(self) -> pa.DataType:
@@ -76,7 +90,7 @@ class Plan:
 
     def summary(self) -> dict[str, int]:
         """Counts worth showing before a run."""
-        roles = list(self.roles.values())
+        roles = [self.roles[entity] for entity in self.panel.entities]
         return {
             "entities": len(self.panel.entities),
             "rows": self.panel.n_rows,
@@ -86,7 +100,7 @@ class Plan:
         }
 
 
-def read_panel(config: Config, source: Source | None = None) -> Panel:
+def read_panel(config: Config, source: Data | None = None) -> Panel:
     """Read the columns that a configuration needs and check them against its likelihood.
 
     `source` overrides the configuration's, in which `${POSTERITY_...}` stands for an environment variable.
@@ -129,35 +143,24 @@ def make_plan(config: Config, panel: Panel, entities: tuple[str, ...] | None = N
 
     Raises ModelError where the model cannot be built, so that nothing starts that cannot work.
     """
-    if config.inference.method not in METHODS:
-        found, allowed = config.inference.method, ", ".join(METHODS)
-        raise ConfigError(
-            [f"inference.method: {found} is for joint models; one entity at a time takes {allowed}"]
-        )
     description = describe(config, panel)
     build(description)
+    everybody = panel.entities
     if entities is not None:
         panel = panel.select(entities)
     keep = kept(config, len(panel.entities))
-    prior = {name: value.tolist() for name, value in description.numbers.items()}
-    inference = settings(config, keep)
-    keys = {
-        entity: fit_key(
-            model=description.key, prior=prior, data=str(data), inference=inference, engine=ENGINE_VERSION
-        )
-        for entity, data in zip(panel.entities, panel.digests, strict=True)
-    }
-    return Plan(config, description, panel, keys, keep)
+    found = sources_for(config, description, panel, everybody)
+    panel = panel.with_reasons({}, found.notices)
+    keys, learning = keyed(config, description, panel, found, keep)
+    return Plan(config, description, panel, keys, keep, learning, waves_of(config, learning, panel))
 
 
-def settings(config: Config, keep: int) -> dict[str, Any]:
-    """Everything besides model, prior and data that a fit and its tables depend on."""
-    return {
-        "inference": config.inference.model_dump(mode="json", exclude={"keep"}),
-        "keep": keep,
-        "gates": config.gates.model_dump(mode="json"),
-        "intervals": list(config.intervals),
-    }
+def waves_of(config: Config, learning: Sources, panel: Panel) -> tuple[Wave, ...]:
+    """The waves of a plan; a joint model has one."""
+    fittable = tuple(e for e in panel.entities if e not in panel.reasons)
+    if config.inference.pooling == "joint":
+        return (Wave("joint", fittable, kind="joint"),) if fittable else ()
+    return in_waves(learning, fittable)
 
 
 def kept(config: Config, entities: int) -> int:

@@ -14,15 +14,15 @@ from posterity.errors import ResultError
 from posterity.panel import Panel
 from posterity.panel.reading import Source
 from posterity.portfolio.claim import alone
-from posterity.portfolio.execute import Executed, Listener, execute
+from posterity.portfolio.dispatch import Listener
+from posterity.portfolio.execute import Executed, execute
 from posterity.portfolio.merge import merge
+from posterity.portfolio.origins import RUNS
 from posterity.portfolio.parts import FOLDER
 from posterity.portfolio.plan import Plan, make_plan, read_panel
 from posterity.portfolio.result import Result, open_result
 from posterity.portfolio.runners import Runner, cores, runner_for
 from posterity.portfolio.store import published
-
-RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,12 @@ def run(
             return Run(there, None)
         begin = time.perf_counter()
         count = worker_count(plan, workers)
-        executed = execute(plan, folder, runner or runner_for(count), max(1, count), listen)
+        hands = runner or runner_for(count)
+        try:
+            executed = execute(plan, folder, hands, max(1, count), listen)
+        finally:
+            if runner is None:
+                hands.close()
         return Run(publish(plan, folder, time.perf_counter() - begin), executed)
 
 

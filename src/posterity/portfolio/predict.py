@@ -38,7 +38,7 @@ def predict(result: "Result", rows: Source, interval: float | Sequence[float] = 
     masses = (interval,) if isinstance(interval, int | float) else tuple(interval)
     if not masses or not all(0 < mass < 1 for mass in masses):
         raise ConfigError([f"interval {interval!r} is no mass between 0 and 1, for instance 0.9"])
-    config, description = result.config, _description(result)
+    config, description = result.config, described(result)
     columns = [c for c in description.columns if c != config.data.time]
     panel = read(rows, entity=config.data.entity, time=config.data.time, columns=columns)
     known = set(result.entities["entity"])
@@ -129,7 +129,7 @@ def _interleave(first: Any, second: Any) -> Any:
     return np.stack([first, second], axis=1).ravel()
 
 
-def _description(result: "Result") -> Description:
+def described(result: "Result") -> Description:
     """The model of a result with the levels that its parameters were fitted with."""
     model = next(node for node in result.graph.nodes if node.kind == "model")
     levels = model.attributes["levels"]

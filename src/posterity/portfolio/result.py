@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from posterity.config import Config
     from posterity.lineage.graph import Graph
     from posterity.panel.reading import Source
+    from posterity.portfolio.population import Population
+    from posterity.portfolio.prior import Prior
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,33 @@ class Result:
     def prior_draws(self) -> pd.DataFrame | None:
         """Draws from the declared prior, one column a scalar parameter; None where the run stored none."""
         return _frame(self.table("prior_draws.parquet")) if self.has("prior_draws.parquet") else None
+
+    @cached_property
+    def transferred_draws(self) -> pd.DataFrame | None:
+        """Draws from the transferred priors, named by the column `prior`; None where there were none."""
+        name = "transferred_draws.parquet"
+        return _frame(self.table(name)) if self.has(name) else None
+
+    @cached_property
+    def population(self) -> "Population | None":
+        """What the established entities taught; None where no population was learned."""
+        if not self.has("population.json"):
+            return None
+        from posterity.portfolio.population import Population
+
+        return Population.from_dict(json.loads(self.text("population.json")))
+
+    @cached_property
+    def priors(self) -> Mapping[str, "Prior"]:
+        """The transferred priors by what `entities` says of them in `prior`."""
+        from posterity.portfolio import prior_file
+
+        files: Mapping[str, str] = self.manifest.extra.get("priors", {})
+        return {label: prior_file.loads(self.text(name), name) for label, name in files.items()}
+
+    def prior_of(self, entity: str) -> "Prior | None":
+        """The transferred prior of an entity; None where it kept the declared one, or has no file."""
+        return self.priors.get(self.entity_row(entity)["prior"] or "")
 
     @cached_property
     def interval_masses(self) -> tuple[float, ...]:

@@ -1,59 +1,96 @@
-"""What shards are mapped over. A runner only runs; what to do about dead workers is `execute`'s business."""
+"""What work is mapped over. A runner only runs; what to do about dead workers is its caller's business."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol
+from typing import Any, Protocol
 
 import loky
 import threadpoolctl
 
-from posterity.portfolio.shard import Report, Shard, fit_shard
 
-type Outcome = Report | WorkerDied
+class WorkerDied(Exception):  # noqa: N818 - an event that callers handle, named as one
+    """The process that ran an item is gone: out of memory, a segmentation fault, or killed."""
 
 
-class WorkerDied(Exception):  # noqa: N818 - an event that `execute` handles, named as one
-    """The process that ran a shard is gone: out of memory, a segmentation fault, or killed."""
+class Item(Protocol):
+    """A piece of work, picklable; `title` is what people read of it: `fit P01 … P08 (12)`."""
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+        ...
 
 
 class Runner(Protocol):
-    """Runs shards, in any order, and says of each what came of it."""
+    """Applies a function to items, in any order, and says of each what came of it."""
 
-    def run(self, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Outcome]]:
-        """Yield every shard once, as it ends. Exceptions other than a worker's death are programming
-        errors: raised.
+    def run[I: Item, R](
+        self, function: Callable[[I], R], items: Sequence[I]
+    ) -> Iterator[tuple[I, R | WorkerDied]]:
+        """Yield every item once, as it ends. `function` is importable by name; its exceptions, other than
+        a worker's death, are programming errors: raised.
         """
+        ...
+
+    def close(self) -> None:
+        """Let the workers go; the next `run` would start new ones."""
         ...
 
 
 class Inline:
-    """One shard after another in this process: nothing to start, and nothing that protects from a crash."""
+    """One item after another in this process: nothing to start, and nothing that protects from a crash."""
 
-    def run(self, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Outcome]]:
+    def run[I: Item, R](
+        self, function: Callable[[I], R], items: Sequence[I]
+    ) -> Iterator[tuple[I, R | WorkerDied]]:
         """See `Runner`."""
-        for shard in shards:
-            yield shard, fit_shard(shard)
+        for item in items:
+            yield item, function(item)
+
+    def close(self) -> None:
+        """Nothing to let go."""
 
 
 class Processes:
-    """A pool of processes on this machine. Scripts need no `if __name__ == "__main__"` guard (loky)."""
+    """A pool of processes on this machine. Scripts need no `if __name__ == "__main__"` guard (loky).
+
+    The pool is kept from one `run` to the next, with the models that its workers have compiled; one broken by
+    a dead worker is never used again.
+    """
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
+        self.workers = max(1, workers)
+        self._pool: Any = None
 
-    def run(self, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Outcome]]:
+    def run[I: Item, R](
+        self, function: Callable[[I], R], items: Sequence[I]
+    ) -> Iterator[tuple[I, R | WorkerDied]]:
         """See `Runner`."""
-        pool = loky.ProcessPoolExecutor(max_workers=max(1, min(self.workers, len(shards))), timeout=60)
+        if not items:
+            return
+        if self._pool is None:
+            self._pool = loky.ProcessPoolExecutor(max_workers=self.workers, timeout=60)
+        whole = False
         try:
-            futures = {pool.submit(one_thread, fit_shard, shard): shard for shard in shards}
+            futures = {self._pool.submit(one_thread, function, item): item for item in items}
+            died = False
             for future in as_completed(futures):
                 try:
                     yield futures[future], future.result()
                 except BrokenProcessPool as error:
+                    died = True
                     yield futures[future], WorkerDied(str(error).splitlines()[0])
+            whole = not died
         finally:
-            pool.shutdown(wait=True, kill_workers=True)
+            if not whole:  # broken, stopped, or an error of ours: what is still running is of no use
+                self.close()
+
+    def close(self) -> None:
+        """See `Runner`."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
 
 
 def one_thread[A, R](function: Callable[[A], R], argument: A) -> R:

@@ -3,8 +3,8 @@
 import os
 import struct
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,18 @@ from posterity.portfolio import tables
 from posterity.portfolio.entity import EntityFit, fit_entity
 from posterity.portfolio.parts import Part, write
 from posterity.portfolio.plan import Work
+from posterity.portfolio.population.pooled import Pooling
+from posterity.portfolio.prior import Prior
 from posterity.portfolio.tables import Layout
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Everything a worker needs; plain and picklable. `part` is where it writes, `name` what people read."""
+    """Everything a worker needs; plain and picklable. `part` is where it writes.
+
+    All of its work has one structure: declared, or with the same parameters transferred, and then `priors`
+    holds the prior of each by its key; with `pooling` they are fitted under the population they taught.
+    """
 
     name: str
     part: Path
@@ -32,6 +38,14 @@ class Shard:
     gates: Gates
     layout: Layout
     work: tuple[Work, ...]
+    priors: Mapping[str, Prior] = field(default_factory=dict)
+    pooling: Pooling | None = None
+
+    @property
+    def title(self) -> str:
+        """What people read: the first and last entity, and how many."""
+        first, last, n = self.work[0].entity, self.work[-1].entity, len(self.work)
+        return f"fit {brief(first)}" if n == 1 else f"fit {brief(first)} … {brief(last)} ({n})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,8 @@ def fit_shard(shard: Shard) -> Report:
                     shard.inference,
                     shard.gates,
                     shard.layout.intervals,
+                    shard.priors.get(work.prior),
+                    shard.pooling,
                 )
             )
     write(shard.part, part_of(fits, model, shard.layout))
@@ -99,6 +115,12 @@ def report(name: str, fits: Sequence[EntityFit], seconds: float) -> Report:
         seconds,
         tuple(f.reason or "" for f in fits if isinstance(f.outcome, Failure) and f.outcome.unexpected),
     )
+
+
+def brief(entity: str) -> str:
+    """An entity's name in 40 characters on one line."""
+    line = " ".join(entity.split())
+    return line if len(line) <= 40 else f"{line[:39]}…"
 
 
 def lost(shard: Shard, work: Work, reason: str) -> EntityFit:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from posterity.config.schema import percent
 from posterity.inference.compiled import CompiledModel
-from posterity.inference.posterior import Failure, Posterior
+from posterity.inference.posterior import Failure, Floats, Posterior
 from posterity.portfolio.entity import EntityFit, Summary, summarise
 
 PER_ENTITY = ("parameters", "intervals", "draws")
@@ -56,6 +56,11 @@ def entity_rows(fits: Sequence[EntityFit], layout: Layout) -> pa.Table:
         "khat": column([None if d is None else d.khat for d in diagnostics], number),
         "seconds": column([f.seconds for f in fits], number),
         "mae": column([f.mae for f in fits], number),
+        "prior": column([None if f.prior is None else f.prior.source for f in fits], text),
+        "prior_key": column([None if f.prior is None else f.prior.key for f in fits], text),
+        "prior_rows": column([None if f.prior is None else f.prior.rows for f in fits], number),
+        "conflict_p": column([f.conflict_p for f in fits], number),
+        "vague_weight": column([f.vague_weight for f in fits], number),
         "fit_key": column([f.work.key for f in fits], text),
     }
     for i, mass in enumerate(layout.intervals):
@@ -141,23 +146,35 @@ def empty_rows(
 
 
 def factor_row(fit: EntityFit, model: CompiledModel) -> dict[str, Any]:
-    """Mean and covariance of θ, as lists; nulls where there is no posterior."""
-    if isinstance(fit.outcome, Failure):
-        return {"names": list(model.unconstrained_names), "mean": None, "covariance": None}
-    return {
-        "names": list(model.unconstrained_names),
-        "mean": fit.outcome.mean.tolist(),
-        "covariance": fit.outcome.covariance.ravel().tolist(),
-    }
+    """Mean and covariance of θ, as lists, and those of its transferred prior; nulls where there is none."""
+    row: dict[str, Any] = dict.fromkeys(FACTORS.names)
+    row["names"] = list(model.unconstrained_names)
+    if isinstance(fit.outcome, Posterior):
+        row["mean"] = fit.outcome.mean.tolist()
+        row["covariance"] = fit.outcome.covariance.ravel().tolist()
+    if fit.prior is not None:
+        at = [model.unconstrained_names.index(entry) for entry in fit.prior.entries]
+        mean = np.full(model.dimension, np.nan)
+        covariance = np.full((model.dimension, model.dimension), np.nan)
+        mean[at], covariance[np.ix_(at, at)] = fit.prior.mixture.mean, fit.prior.mixture.covariance
+        row["prior_mean"], row["prior_covariance"] = _known(mean), _known(covariance)
+    return row
 
 
 FACTORS = pa.schema(
     [
         ("names", pa.list_(pa.string())),
-        ("mean", pa.list_(pa.float64())),
-        ("covariance", pa.list_(pa.float64())),
+        *(
+            (name, pa.list_(pa.float64()))
+            for name in ("mean", "covariance", "prior_mean", "prior_covariance")
+        ),
     ]
 )
+
+
+def _known(values: Floats) -> list[float | None]:
+    """As a list, row by row; null for entries that keep their declared prior, which is no Gaussian here."""
+    return [None if np.isnan(value) else value for value in values.ravel().tolist()]
 
 
 def _posterior(fit: EntityFit) -> Posterior:

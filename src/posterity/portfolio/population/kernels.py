@@ -208,3 +208,12 @@ def scores(
                     for l in range(p):
                         by_delta[j] -= 0.5 * slope[1 + p + i * p + l] * second[i, l]
     return by_lower, by_delta
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def at_each(coefficients: Floats, deltas: Floats) -> Floats:
+    """One entity's factor (S, 1 + p + p²) where the shared parameters are each of `deltas` (S, k) away."""
+    out = np.empty((deltas.shape[0], coefficients.shape[1]))
+    for s in range(deltas.shape[0]):
+        _at(coefficients, deltas[s], out[s])
+    return out

@@ -74,9 +74,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Learned:
-    """A population with the factors it was learned from: by entity, those who had one."""
+    """A population with the factors it was learned from, by entity, expanded at the shared values `origin`."""
 
     population: Population
+    origin: Floats
     factors: Mapping[str, Factor]
     failed: Mapping[str, str]
 
@@ -124,7 +125,7 @@ def learn(setting: Setting, teachers: Sequence[Teacher]) -> Learned:
         moved = (np.abs(point[0] - last) / point[1]).max() if len(point[0]) == len(last) else np.inf
         last = point[0]
         converged = bool(moments and moved < STILL)
-        if converged:
+        if converged or sweep == SWEEPS - 1:
             break
         # Expansions are cheaper than moments; they bring the population near first.
         moments = moments or (sweep > 0 and moved < NEAR) or sweep >= SWEEPS // 2
@@ -145,7 +146,7 @@ def learn(setting: Setting, teachers: Sequence[Teacher]) -> Learned:
         converged=converged,
         notes=tuple(notes),
     )
-    return Learned(population, factors, failed)
+    return Learned(population, state.shared, factors, failed)
 
 
 def _first(setting: Setting, groups: int) -> _State:

@@ -1,0 +1,123 @@
+"""Automatic differentiation variational inference on a joint model, with minibatches where rows are many
+(Kucukelbir et al., JMLR 18:14, 2017).
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor
+from pytensor.graph.replace import vectorize_graph
+
+from posterity.config.schema import Inference
+from posterity.errors import ModelError
+from posterity.inference.joint.draws import JointDraws
+from posterity.inference.posterior import Floats
+from posterity.models.joint import SD, JointModel
+
+RATES = (0.05, 0.01, 0.002)
+"""Learning rates of Adam, each until the bound has settled: a constant one leaves the optimum noisy (Dhaka et al.,
+NeurIPS 2020).
+"""
+WINDOW = 250
+"""Steps whose bounds are averaged before they are compared."""
+SETTLED = 1e-4
+"""Settled where the smoothed bound changes by less than this share, or by less than its own noise."""
+LARGEST = 2_000
+"""Unknowns for which a full covariance is still in reach: it has half their square of numbers."""
+
+
+class _Settling:
+    """Watches the bound: lowers the learning rate whenever it settles, and stops after the last rate."""
+
+    def __init__(self, rate: Any) -> None:
+        self._rate, self._left = rate, list(RATES)
+        self._since = 0
+        self.settled = False
+        self.change = np.inf
+        rate.set_value(self._left.pop(0))
+
+    def __call__(self, _: Any, losses: Floats, step: int) -> None:
+        if step % WINDOW or step - self._since < 2 * WINDOW:
+            return
+        last, before = losses[step - WINDOW : step], losses[step - 2 * WINDOW : step - WINDOW]
+        noise = float(np.hypot(last.std(), before.std())) / np.sqrt(WINDOW)
+        fall = float(before.mean() - last.mean())
+        self.change = abs(fall) / max(abs(float(last.mean())), 1.0)
+        if self.change >= SETTLED and fall > 2 * noise:
+            return
+        if not self._left:
+            self.settled = True
+            raise StopIteration
+        self._rate.set_value(self._left.pop(0))
+        self._since = step
+
+
+def fit(
+    joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int
+) -> JointDraws:
+    """Independent draws from the Gaussian that is closest in Kullback-Leibler divergence, diagonal for `advi`.
+
+    `inference.steps` is the maximum; where the evidence lower bound has not settled by then, a reason says so.
+    """
+    begin = time.perf_counter()
+    del workers  # one process: a step depends on the one before
+    size = sum(int(np.prod(v.shape)) for v in joint.model.initial_point().values())
+    full = inference.method == "fullrank_advi"
+    if full and size > LARGEST:
+        raise ModelError(
+            f"inference.method: fullrank_advi on {size:,} unknowns would need {size * (size + 1) // 2:,} numbers "
+            f"for their covariance, which is out of reach beyond {LARGEST:,} unknowns; use advi"
+        )
+    first, second = (int(word) for word in seed.generate_state(2))
+    rate = pytensor.shared(np.float64(RATES[0]), name="learning_rate")
+    watch = _Settling(rate)
+    with joint.model:
+        method = (pm.FullRankADVI if full else pm.ADVI)(random_seed=first)
+        try:
+            approximation = method.fit(
+                inference.steps,
+                callbacks=[watch],
+                progressbar=False,
+                obj_optimizer=pm.adam(learning_rate=rate),
+            )
+        except FloatingPointError as error:
+            raise ModelError(
+                f"inference.method: {inference.method} met a density that is not finite: "
+                f"{str(error).splitlines()[0]}; try centered: {str(not inference.centered).lower()}, or nuts"
+            ) from error
+    drawn = approximation.sample_dict_fn(inference.draws * inference.chains, random_seed=second)
+    name = inference.method
+    steps = len(approximation.hist)
+    why = f"{name} stopped after {steps:,} steps before its bound settled (it changed by {watch.change:.2g}); raise steps"
+    return JointDraws(
+        method=f"joint {name}",
+        draws=_chains(_named(joint, drawn), inference.chains),
+        seconds=time.perf_counter() - begin,
+        reasons=() if watch.settled else (why,),
+        facts={"steps": steps},
+    )
+
+
+def _named(joint: JointModel, drawn: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Draws (S, ...) of the variables that say everything, from draws of the value variables."""
+    found = {name: drawn[name] for name in joint.names if name in drawn}
+    if SD in joint.names:
+        found[SD] = _sds(joint, drawn)
+    return found
+
+
+def _sds(joint: JointModel, drawn: Mapping[str, Floats]) -> Floats:
+    """Sds between entities from the unconstrained values of their own variables."""
+    graph = joint.model.replace_rvs_by_values([joint.model[SD]])
+    values = [v for v in joint.model.value_vars if v.name.startswith("spread_")]
+    many = [v.type.clone(shape=(None, *v.type.shape))(name=v.name) for v in values]
+    batched = vectorize_graph(graph, dict(zip(values, many, strict=True)))
+    function = pytensor.function(many, batched, mode="FAST_COMPILE")
+    return np.asarray(function(*(drawn[v.name] for v in values))[0])
+
+
+def _chains(draws: Mapping[str, Floats], chains: int) -> dict[str, Floats]:
+    return {name: values.reshape(chains, -1, *values.shape[1:]) for name, values in draws.items()}

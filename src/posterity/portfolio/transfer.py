@@ -1,0 +1,331 @@
+"""Posteriors into priors: from a population, another entity, another result or a file.
+
+All end as the same value, a Gaussian mixture on the unconstrained scale, discounted, capped and made robust.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posterity.config.transfer import Transfer
+from posterity.errors import ModelError, PosterityError
+from posterity.inference.compiled import compiled
+from posterity.inference.effective_rows import cap, effective_rows, moment_rows, morita_rows
+from posterity.inference.mixture import Mixture
+from posterity.inference.unit_information import vague
+from posterity.lineage import digest
+from posterity.portfolio import prior_file
+from posterity.portfolio.learning import label, population, population_setting
+from posterity.portfolio.parts import Parts
+from posterity.portfolio.plan import Plan
+from posterity.portfolio.population import Population, Setting
+from posterity.portfolio.predict import described
+from posterity.portfolio.prior import Prior, Provenance, Window
+from posterity.portfolio.resolved import Resolved
+from posterity.portfolio.result import Result, open_result
+from posterity.portfolio.rules import Source
+from posterity.portfolio.runners import Runner
+from posterity.portfolio.structure import Structure
+from posterity.portfolio.waves import Wave
+
+type Floats = NDArray[np.float64]
+
+DRAWS = 4_000
+"""Draws of a population's predictive distribution that a mixture is fitted to."""
+
+
+def resolve(plan: Plan, wave: Wave, parts: Parts, runner: Runner, folder: Path) -> Resolved:
+    """The prior of every entity of a wave, made of what the waves before it left in parts.
+
+    A source that turns out to have nothing to give is replaced by its rule's fallback, with a note.
+    """
+    maker = Maker(plan, parts)
+    priors: dict[str, Prior] = {}
+    of: dict[str, str] = {}
+    notes: dict[str, str] = {}
+    for entity in wave.entities:
+        prior, note = maker.prior_of(entity)
+        of[entity] = "" if prior is None else prior.key
+        if prior is not None:
+            priors[prior.key] = prior
+        if note:
+            notes[entity] = note
+    return Resolved(priors, of, notes)
+
+
+@dataclass
+class Maker:
+    """Makes priors for the entities of a plan, each distinct one once."""
+
+    plan: Plan
+    parts: Parts
+    _made: dict[Any, Prior | str] = field(default_factory=dict)
+    _results: dict[str, Result] = field(default_factory=dict)
+
+    def prior_of(self, entity: str) -> tuple[Prior | None, str]:
+        """The prior of an entity (None: the declared one), and a note where it is a fallback."""
+        source = self.plan.sources[entity]
+        prior = self._prior(entity, source)
+        if not isinstance(prior, str):
+            return prior, ""
+        group = self.plan.learning.groups.get(entity, ())
+        other = source.instead(group, population=source.kind != "population")
+        fallback = self._prior(entity, other)
+        if isinstance(fallback, str):
+            return None, f"declared instead of {source.label}: {prior}; {fallback}"
+        return fallback, f"{other.label} instead of {source.label}: {prior}"
+
+    def _prior(self, entity: str, source: Source) -> Prior | None | str:
+        """The prior from a source, None for the declared one, or a sentence that says why there is none."""
+        if source.kind == "declared":
+            return None
+        own = entity if source.kind in ("portfolio", "previous") else None
+        key = (source.kind, source.name, source.group, source.discount, source.match, own)
+        if key not in self._made:
+            try:
+                self._made[key] = getattr(self, f"_from_{source.kind}")(entity, source)
+            except PosterityError as error:
+                self._made[key] = str(error)
+        return self._made[key]
+
+    def _from_population(self, entity: str, source: Source) -> Prior:
+        found, how = self._population, self._setting
+        group = label(source.group) or None
+        rng = np.random.default_rng(np.random.SeedSequence([how.seed, *digest_words(group or "")]))
+        mixture = Mixture.fitted(found.predictive(group, DRAWS, rng), most=4, seed=how.seed)
+        partial = np.array(found.partial, dtype=np.int64)
+        notes = list(found.notes)
+        if group and found.groups and group not in found.groups:
+            notes.append(f"nobody established is in {group}: its mean comes from the spread between groups")
+        provenance = Provenance(
+            run=self.plan.run_key,
+            config=self._config,
+            taught_by=found.taught_by,
+            entities=found.teachers,
+            windows=self._windows(found.teachers),
+            notes=tuple(notes),
+        )
+        return self._finished(
+            source.label, found.entries, mixture, found.information, partial, found.declared_sd, provenance
+        )
+
+    def _from_entity(self, entity: str, source: Source) -> Prior:
+        row = self._factors.get(self.plan.keys[source.name])
+        if row is None or row["factor_mean"] is None:
+            raise PosterityError(f"its parent {source.name!r} has no posterior")
+        names = row["factor_names"]
+        kept = [i for i, name in enumerate(names) if name in self._transferable]
+        counts = dict(zip(self.plan.panel.entities, self.plan.panel.counts.tolist(), strict=True))
+        provenance = Provenance(
+            run=self.plan.run_key,
+            config=self._config,
+            taught_by=(self.plan.keys[source.name],),
+            entities=(source.name,),
+            windows=self._windows((source.name,)),
+            discount=source.discount,
+        )
+        mean, covariance = _moments(row["factor_mean"], row["factor_covariance"])
+        entries = tuple(names[i] for i in kept)
+        mixture = Mixture.gaussian(mean[kept], covariance[np.ix_(kept, kept)])
+        return self._of_one(source, entries, mixture, counts[source.name], provenance)
+
+    def _from_portfolio(self, entity: str, source: Source) -> Prior:
+        result = self._results.setdefault(source.name, open_result(source.name))
+        found = result.entity_table("factors.parquet", entity).to_pylist()
+        if not found or found[0]["mean"] is None:
+            raise PosterityError(f"{source.name} has no posterior of it")
+        about = result.entity_row(entity)
+        pairs = self._matched(result, source)
+        names = list(found[0]["names"])
+        kept = [names.index(theirs) for theirs in pairs.values()]
+        mean, covariance = _moments(found[0]["mean"], found[0]["covariance"])
+        first, last = (None if about[k] is None else str(about[k]) for k in ("first_time", "last_time"))
+        provenance = Provenance(
+            run=result.manifest.run_key,
+            config=digest(dict(result.settings)),
+            taught_by=(about["fit_key"],),
+            entities=(entity,),
+            windows=(Window(first, last, about["n_rows"]),),
+            discount=source.discount,
+        )
+        mixture = Mixture.gaussian(mean[kept], covariance[np.ix_(kept, kept)])
+        rows = about["n_rows"] + (about.get("prior_rows") or 0)
+        return self._of_one(source, tuple(pairs), mixture, rows, provenance)
+
+    _from_previous = _from_portfolio
+
+    def _from_file(self, entity: str, source: Source) -> Prior:
+        found = prior_file.load(source.name)
+        if source.discount == 1 and self._transfer.max_prior_rows is None:
+            return replace(found, source=source.label, model=self.plan.description.key)
+        bare = _informative(found)
+        provenance = replace(found.provenance, discount=found.provenance.discount * source.discount)
+        return self._of_one(source, found.entries, bare, found.rows, provenance)
+
+    def _of_one(
+        self, source: Source, entries: tuple[str, ...], mixture: Mixture, rows: float, provenance: Provenance
+    ) -> Prior:
+        """A prior from one posterior that `rows` rows made: a power prior (Ibrahim & Chen, Statistical Science
+        15:46, 2000), its covariance divided by the discount.
+
+        Its rows are counted, not estimated: those that made it, times the discount.
+        """
+        most = self._transfer.max_prior_rows
+        worth = rows * source.discount
+        discount = source.discount if most is None or worth <= most else most / rows
+        information = np.linalg.inv(mixture.covariance) / max(rows, 1)
+        widened = mixture.spread(1 / np.sqrt(discount))
+        sd = self._declared_sd(entries)
+        return self._robust(source.label, entries, widened, information, sd, rows * discount, {}, provenance)
+
+    def _finished(
+        self,
+        source: str,
+        entries: tuple[str, ...],
+        mixture: Mixture,
+        information: Floats,
+        partial: NDArray[np.int64],
+        declared_sd: Floats,
+        provenance: Provenance,
+    ) -> Prior:
+        """A population's prior: rows counted by ELIR, capped, made robust."""
+        most = self._transfer.max_prior_rows
+        block = information[np.ix_(partial, partial)]
+        try:
+            if most is not None:
+                mixture = cap(mixture, information, most, partial)
+            own = mixture.select(partial)
+            ess = {
+                "elir": effective_rows(own, block),
+                "moment": moment_rows(own, block),
+                "morita": morita_rows(own, block),
+            }
+        except ModelError as error:
+            if most is not None:
+                raise
+            ess, provenance = {}, replace(provenance, notes=(*provenance.notes, str(error)))
+        return self._robust(
+            source, entries, mixture, information, declared_sd, ess.get("elir", np.nan), ess, provenance, partial
+        )
+
+    def _robust(
+        self,
+        source: str,
+        entries: tuple[str, ...],
+        mixture: Mixture,
+        information: Floats,
+        declared_sd: Floats,
+        rows: float,
+        ess: Mapping[str, float],
+        provenance: Provenance,
+        partial: NDArray[np.int64] | None = None,
+    ) -> Prior:
+        """The prior with its vague component (Schmidli et al., Biometrics 70:1023, 2014)."""
+        weight = self._transfer.robust
+        if weight > 0:
+            wide = mixture.covariance.copy()
+            own = np.arange(len(entries)) if partial is None else partial
+            block = np.ix_(own, own)
+            limit = np.diag(declared_sd[own] ** 2)
+            wide[block] = vague(information[block], limit, wide[block])
+            mixture = mixture.joined(weight, mixture.mean, wide)
+        return Prior(
+            source=source,
+            entries=entries,
+            mixture=mixture,
+            vague=weight,
+            rows=float(rows),
+            model=self.plan.description.key,
+            ess=dict(ess),
+            provenance=provenance,
+            structure=Structure.of(self.plan.description),
+        )
+
+    @cached_property
+    def _transfer(self) -> Transfer:
+        return self.plan.config.transfer or Transfer()
+
+    @cached_property
+    def _config(self) -> str:
+        return digest(self.plan.config.model_dump(mode="json"))
+
+    @cached_property
+    def _setting(self) -> Setting:
+        return population_setting(self.plan)
+
+    @cached_property
+    def _population(self) -> Population:
+        return population(self.plan, self.parts)
+
+    @cached_property
+    def _transferable(self) -> tuple[str, ...]:
+        """Labels of θ's entries that are not independent."""
+        model = compiled(self.plan.description)
+        independent = self._transfer.pool.independent
+        pairs = zip(model.unconstrained_names, model.owners, strict=True)
+        return tuple(name for name, owner in pairs if owner not in independent)
+
+    def _declared_sd(self, entries: Sequence[str]) -> Floats:
+        names = self._setting.model.unconstrained_names
+        return self._setting.sd[[names.index(entry) for entry in entries]]
+
+    @cached_property
+    def _factors(self) -> dict[str, dict[str, Any]]:
+        """What parts hold of every posterior so far, by fit key."""
+        columns = ["fit_key", "factor_names", "factor_mean", "factor_covariance"]
+        return {row["fit_key"]: row for t in self.parts.tables() for row in t.select(columns).to_pylist()}
+
+    def _matched(self, result: Result, source: Source) -> dict[str, str]:
+        """Own entry → theirs, for the parameters that a rule matches; scales must agree."""
+        own, theirs = compiled(self.plan.description), compiled(described(result))
+        by_owner: dict[str, list[str]] = {}
+        for name, owner in zip(theirs.unconstrained_names, theirs.owners, strict=True):
+            by_owner.setdefault(owner, []).append(name)
+        mine: dict[str, list[str]] = {}
+        for name, owner in zip(own.unconstrained_names, own.owners, strict=True):
+            mine.setdefault(owner, []).append(name)
+        here, there = Structure.of(self.plan.description), Structure.of(theirs.description)
+        pairs: dict[str, str] = {}
+        for parameter, other in source.match:
+            scales = here.parameters[parameter].scale, there.parameters[other].scale
+            if scales[0] != scales[1] or len(mine[parameter]) != len(by_owner[other]):
+                raise PosterityError(
+                    f"{parameter} ({scales[0]}) cannot learn from {other} of {source.name} ({scales[1]})"
+                )
+            pairs |= dict(zip(mine[parameter], by_owner[other], strict=True))
+        return {name: pairs[name] for name in own.unconstrained_names if name in pairs}
+
+    def _windows(self, entities: Sequence[str]) -> tuple[Window, ...]:
+        panel = self.plan.panel
+        place = {entity: i for i, entity in enumerate(panel.entities)}
+        firsts = None if panel.first_times is None else panel.first_times.to_pylist()
+        lasts = None if panel.last_times is None else panel.last_times.to_pylist()
+
+        def text(times: list[Any] | None, entity: str) -> str | None:
+            return None if times is None else str(times[place[entity]])
+
+        return tuple(Window(text(firsts, e), text(lasts, e), int(panel.counts[place[e]])) for e in entities)
+
+
+def digest_words(text: str) -> list[int]:
+    """A text as numbers for a seed."""
+    found = digest(text)
+    return [int(found[i : i + 8], 16) for i in range(0, 32, 8)]
+
+
+def _moments(mean: Sequence[float], covariance: Sequence[float]) -> tuple[Floats, Floats]:
+    centre = np.asarray(mean, dtype=np.float64)
+    return centre, np.asarray(covariance, dtype=np.float64).reshape(len(centre), len(centre))
+
+
+def _informative(prior: Prior) -> Mixture:
+    """The prior's mixture without its vague component."""
+    if not prior.vague > 0:
+        return prior.mixture
+    weights = prior.mixture.weights[:-1]
+    return Mixture(weights / weights.sum(), prior.mixture.means[:-1], prior.mixture.covariances[:-1])
