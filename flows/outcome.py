@@ -11,6 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from posterity.portfolio.execute import Stage
     from posterity.tracking import Tracker
 
 
@@ -49,7 +50,9 @@ def beside(command: str) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One flow run. `counts` has ok, flagged, failed and unchanged; `seconds` says where the time went."""
+    """One flow run. `counts` has ok, flagged, failed and unchanged; `seconds` says where the time went, and
+    `stages` what became of each wave.
+    """
 
     name: str
     flow_run: str
@@ -62,6 +65,7 @@ class Outcome:
     notices: tuple[str, ...]
     too_many_failed: bool
     seconds: Mapping[str, float]
+    stages: tuple["Stage", ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -77,7 +81,8 @@ class Outcome:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         seconds = {name: round(value, 2) for name, value in self.seconds.items()}
-        return {**asdict(self), "exit_code": self.exit_code, "seconds": seconds}
+        stages = [{**asdict(stage), "seconds": round(stage.seconds, 2)} for stage in self.stages]
+        return {**asdict(self), "exit_code": self.exit_code, "seconds": seconds, "stages": stages}
 
 
 @dataclass

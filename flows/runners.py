@@ -1,13 +1,14 @@
-"""Shards as mapped Prefect tasks, over whichever of Prefect's task runners the configuration names.
+"""Work as mapped Prefect tasks, over whichever of Prefect's task runners the configuration names.
 
-Every call of `run` starts a pool, so that one broken by a shard is never used again. What to do
-about the shards of a broken pool is the business of `posterity.portfolio.execute`.
+A pool is kept from one `run` to the next, with the models that its workers have compiled; one broken by a
+dead worker is never used again. What to do about the items of a broken pool is the business of
+`posterity.portfolio.dispatch`.
 """
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
@@ -17,10 +18,9 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Crashed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from flows.tasks import fit_part
+from flows.tasks import work
 from flows.workers import end_workers
-from posterity.portfolio.runners import Outcome, WorkerDied
-from posterity.portfolio.shard import Shard
+from posterity.portfolio.runners import Item, WorkerDied
 
 type Kind = Literal["threads", "processes", "dask", "ray"]
 type Pool = TaskRunner[Any]
@@ -65,35 +65,54 @@ POOLS: dict[Kind, Callable[[int], Pool]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class PrefectRunner:
-    """A `posterity.portfolio.runners.Runner` whose shards are task runs of the current flow run."""
+    """A `posterity.portfolio.runners.Runner` whose items are task runs of the current flow run."""
 
     kind: Kind
     workers: int
+    _pool: Pool | None = field(default=None, init=False, repr=False)
 
-    def run(self, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Outcome]]:
-        """Every shard as it ends, or the death of its worker."""
-        with POOLS[self.kind](max(1, min(self.workers, len(shards)))) as pool:
-            # Pickled here: Prefect would walk through every value of a parameter in search of futures.
-            task: Any = fit_part
-            futures = pool.map(
-                task,
-                {"what": [title(s) for s in shards], "shard": [pickle.dumps(s) for s in shards]},
-            )
-            place = {id(future): shard for future, shard in zip(futures, shards, strict=True)}
-            try:
-                for future in as_completed(list(futures)):
-                    yield place[id(future)], outcome(future)
-            except BaseException:  # stopped, or an error of ours: the rest of the shards is not waited for
-                end_workers()
-                raise
+    def run[I: Item, R](
+        self, function: Callable[[I], R], items: Sequence[I]
+    ) -> Iterator[tuple[I, R | WorkerDied]]:
+        """Every item as it ends, or the death of its worker."""
+        if not items:
+            return
+        # Pickled here: Prefect would walk through every value of a parameter in search of futures.
+        task: Any = work
+        given = {"what": [i.title for i in items], "call": [pickle.dumps((function, i)) for i in items]}
+        futures = self._started().map(task, given)
+        place = {id(future): item for future, item in zip(futures, items, strict=True)}
+        died = False
+        try:
+            for future in as_completed(list(futures)):
+                found = outcome(future)
+                died = died or isinstance(found, WorkerDied)
+                yield place[id(future)], found
+        except BaseException:  # stopped, or an error of ours: the rest of the items is not waited for
+            end_workers()
+            self.close()
+            raise
+        if died:
+            self.close()
+
+    def close(self) -> None:
+        """Let the workers go; the next `run` would start new ones."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.__exit__(None, None, None)
+
+    def _started(self) -> Pool:
+        if self._pool is None:
+            self._pool = POOLS[self.kind](max(1, self.workers)).__enter__()
+        return self._pool
 
 
-def outcome(future: PrefectFuture[Any]) -> Outcome:
-    """The report of a shard, or the death of its worker; other errors are raised."""
+def outcome(future: PrefectFuture[Any]) -> Any:
+    """What came of an item, or the death of its worker; other errors are raised."""
     try:
-        return future.result()  # type: ignore[no-any-return]
+        return future.result()
     except Exception as error:
         if not isinstance(error, BrokenExecutor) and type(error).__name__ not in DEATHS:
             raise
@@ -111,15 +130,3 @@ def crashed(future: PrefectFuture[Any], reason: str) -> None:
                 client.set_task_run_state(future.task_run_id, Crashed(message=reason), force=True)
         except ObjectNotFound:
             pass  # it waited in the pool and never began
-
-
-def title(shard: Shard) -> str:
-    """What people read of a shard: its first and last entity, and how many."""
-    first, last, n = shard.work[0].entity, shard.work[-1].entity, len(shard.work)
-    return brief(first) if n == 1 else f"{brief(first)} … {brief(last)} ({n})"
-
-
-def brief(entity: str) -> str:
-    """An entity's name in 40 characters on one line."""
-    line = " ".join(entity.split())
-    return line if len(line) <= 40 else f"{line[:39]}…"

@@ -21,7 +21,6 @@ from posterity.errors import PosterityError
 if TYPE_CHECKING:
     from posterity.portfolio.plan import Plan
     from posterity.portfolio.result import Result
-    from posterity.portfolio.shard import Report
     from posterity.tracking import Tracker
 
 
@@ -45,14 +44,14 @@ def plan(path: str, data: str | None, method: str | None, entities: Sequence[str
         return Failed(message=str(error), data=error)
 
 
-@task(name="fit", task_run_name="fit {what}", cache_policy=NO_CACHE)
-def fit_part(what: str, shard: bytes) -> "Report":
-    """Fit the entities of a pickled shard, in a worker; `what` is for people."""
+@task(name="work", task_run_name="{what}", cache_policy=NO_CACHE)
+def work(what: str, call: bytes) -> Any:
+    """Apply a pickled function to its item, in a worker; `what` is for people: `fit P01 … P08 (12)`."""
     workers.belong_to_parent()
     from posterity.portfolio.runners import one_thread
-    from posterity.portfolio.shard import fit_shard
 
-    return one_thread(fit_shard, pickle.loads(shard))
+    function, item = pickle.loads(call)
+    return one_thread(function, item)
 
 
 @task(name="merge", task_run_name="merge parts", cache_policy=NO_CACHE)

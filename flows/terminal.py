@@ -115,7 +115,13 @@ def show(outcome: Outcome, seconds: Mapping[str, float], console: Console) -> No
     for status in outcome.counts:
         table.add_column(status, justify="right")
     table.add_column("wall time", justify="right")
-    cells = [f"[{colours.get(s, '')}]{n:,}[/]" if n else "0" for s, n in outcome.counts.items()]
+    if len(outcome.stages) > 1:
+        table.add_column("wave")
+        for stage in outcome.stages:
+            shares = [_count(stage.status.get(s, 0), colours[s]) for s in outcome.counts]
+            table.add_row(f"{stage.entities:,}", *shares, f"{stage.seconds:.0f} s", stage.name)
+        table.add_section()
+    cells = [_count(n, colours.get(s, "")) for s, n in outcome.counts.items()]
     table.add_row(f"{outcome.entities:,}", *cells, f"{seconds['total']:.0f} s")
     console.print()
     console.print(table)
@@ -141,3 +147,7 @@ def show(outcome: Outcome, seconds: Mapping[str, float], console: Console) -> No
             console.print(f"[dim]{name:<8}[/] {escape(fact)}", soft_wrap=True, highlight=False)
     if outcome.too_many_failed:
         console.print("\n[red]More entities failed than execution.max_failed allows[/]; `next` shows why.")
+
+
+def _count(number: int, colour: str) -> str:
+    return f"[{colour}]{number:,}[/]" if number and colour else f"{number:,}"

@@ -1,4 +1,4 @@
-"""Fit a portfolio: plan → shards over a pool → merge → track → artifacts.
+"""Fit a portfolio: plan → waves of shards over a pool → merge → track → artifacts.
 
     python flows/train.py configs/adoption.yaml
 
@@ -7,6 +7,7 @@ what `prefect.yaml` deploys and `flows/serve.py` serves.
 """
 
 import sys
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -110,6 +111,7 @@ def run(plan: "Plan", workers: int | None, out: str | None, watch: Stopwatch) ->
             notices=plan.panel.notices,
             too_many_failed=ran.too_many_failed,
             seconds=watch.seconds,
+            stages=ran.executed.stages if ran.executed else (),
         )
         artifacts.table(outcome, ran.result)
         artifacts.tracking(outcome.name, tracked)
@@ -117,7 +119,7 @@ def run(plan: "Plan", workers: int | None, out: str | None, watch: Stopwatch) ->
 
 
 def fit(plan: "Plan", folder: Path, workers: int | None) -> "Executed":
-    """Shards mapped over a pool until every entity has its outcome."""
+    """Waves of shards mapped over a pool until every entity has its outcome."""
     from flows.runners import PrefectRunner
     from posterity.portfolio.execute import execute
 
@@ -129,7 +131,9 @@ def fit(plan: "Plan", folder: Path, workers: int | None) -> "Executed":
             bar(report)
             page(report)
 
-        return execute(plan, folder, PrefectRunner(plan.config.execution.runner, pool), pool, listen)
+        runner = PrefectRunner(plan.config.execution.runner, pool)
+        with closing(runner):
+            return execute(plan, folder, runner, pool, listen)
 
 
 def count(plan: "Plan", workers: int | None) -> int:

@@ -3,7 +3,7 @@ several layers.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ from posterity.inference import compiled
 from posterity.inference.compiled import CompiledModel, Inputs, inputs_of
 from posterity.models import build, describe
 from posterity.models.arrays import arrays
+from posterity.models.description import Numbers
 from posterity.panel import Panel, Rows
 from posterity.portfolio.entity import EntityFit, fit_entity
 from posterity.portfolio.plan import Work
+from posterity.portfolio.prior import Prior
 
 type Floats = NDArray[np.float64]
 
@@ -44,12 +46,16 @@ def configuration(
     )
 
 
-def described(config: Config, panel: Panel | None = None) -> CompiledModel:
+def described(
+    config: Config, panel: Panel | None = None, *, transferred: Iterable[str] = ()
+) -> CompiledModel:
     """The model of a configuration; its density is compiled by numba when it is first used."""
-    return CompiledModel(build(describe(config, panel)))
+    return CompiledModel(build(describe(config, panel).with_transfer(transferred)))
 
 
-def interpreted(config: Config, panel: Panel | None = None) -> CompiledModel:
+def interpreted(
+    config: Config, panel: Panel | None = None, *, transferred: Iterable[str] = ()
+) -> CompiledModel:
     """The compiled model of a configuration, run by PyTensor's own interpreter.
 
     Evaluations are a hundred times slower than numba's, but there are no seconds of compiling to wait for:
@@ -57,7 +63,7 @@ def interpreted(config: Config, panel: Panel | None = None) -> CompiledModel:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "NUMBA", compiled.VECTORS)
-        model = described(config, panel)
+        model = described(config, panel, transferred=transferred)
         _ = model._evaluate, model._densities  # compiled now, while the patch holds
     return model
 
@@ -73,9 +79,12 @@ def rows(y: Any = None, **columns: Any) -> Rows:
     return Rows(found, target, None, n)
 
 
-def inputs(model: CompiledModel, given: Rows) -> Inputs:
-    """What the functions of a model take for these rows, with the declared priors."""
-    return inputs_of(model, {**arrays(model.description, given), **model.description.numbers})
+def inputs(model: CompiledModel, given: Rows, mixture: Numbers | None = None) -> Inputs:
+    """What the functions of a model take for these rows, with the declared priors; of a transferred
+    structure also with the numbers of a mixture.
+    """
+    numbers = {**model.description.numbers, **(mixture or {})}
+    return inputs_of(model, {**arrays(model.description, given), **numbers})
 
 
 def expected(model: CompiledModel, values: Mapping[str, float], given: Rows) -> Floats:
@@ -93,10 +102,11 @@ def fitted(
     seed: int = 2023,
     intervals: tuple[float, ...] = (0.5, 0.99),
     gates: Gates | None = None,
+    prior: Prior | None = None,
     **inference: Any,
 ) -> EntityFit:
     """One entity through the same function that portfolios call."""
     digest = hashlib.sha256(given.target.tobytes() if given.target is not None else b"").hexdigest()[:32]
     settings = Inference(seed=seed, **inference)
     work = Work("one", digest, digest, given)
-    return fit_entity(model, work, model.description.numbers, settings, gates or Gates(), intervals)
+    return fit_entity(model, work, model.description.numbers, settings, gates or Gates(), intervals, prior)

@@ -12,7 +12,7 @@ LONG = 20
 """Enumerations with more values than this are named, not listed."""
 SECTIONS = (
     *("Data", "Model", "Quantity", "PriorSpec", "Likelihood", "Errors", "Ar1", "Inference", "Gates"),
-    *("Transfer", "Established", "Pool", "Refit", "Tracking", "Execution"),
+    *("Transfer", "Established", "Pool", "Rule", "Origin", "Refit", "Tracking", "Execution"),
 )
 TITLES = {
     "Data": "data",
@@ -24,12 +24,16 @@ TITLES = {
     "Ar1": "model.likelihood.errors.ar1",
     "Established": "transfer.established",
     "Pool": "transfer.pool",
+    "Rule": "transfer.rules",
+    "Origin": "transfer.rules.from",
 }
 NAMED = {
     "PriorSpec": "a prior",
     "Quantity": "a quantity",
     "Errors": "a mapping",
     "Ar1": "a mapping",
+    "Origin": "a mapping",
+    "Rule": "rules",
 }
 
 

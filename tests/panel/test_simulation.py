@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from posterity.panel import read
-from posterity.panel.simulation import adoption
+from posterity.panel.simulation import adoption, dose_response
 
 
 def test_the_demo_panel_is_whole():
@@ -71,3 +71,44 @@ def test_the_truth_is_plausible_under_the_priors():
     ):
         tail = prior.sf(frame.loc[frame.parameter == parameter, "value"].abs())
         assert tail.min() > 0.05
+
+
+def test_the_dose_response_panel_is_whole():
+    table, truth = dose_response(12, 7)
+    panel = read(table, entity=["group"], target="response", columns=["log_dose"])
+    assert panel.notices == ("84 rows of 12 entities",)
+    assert panel.entities[::11] == ("G0001", "G0012")
+    assert panel.levels("log_dose")[::6] == (-9, -4)
+    assert truth.num_rows == 5 * 12
+    assert set(truth.column("entity").to_pylist()) == set(panel.entities)
+    assert dose_response(12, 7)[0].equals(table)
+    assert not dose_response(12, 7, seed=1)[0].equals(table)
+
+
+def test_the_shipped_doses_are_what_the_simulation_gives(checkout):
+    panel, truth = dose_response(60, 24)
+    assert pq.read_table(checkout / "data" / "dose_response.parquet").equals(panel)
+    assert pq.read_table(checkout / "data" / "dose_response_truth.parquet").equals(truth)
+
+
+def test_responses_follow_the_truth_and_the_truth_its_population():
+    table, truth = dose_response(400, 20)
+    values = truth.to_pandas().pivot(index="entity", columns="parameter", values="value")
+    rows = table.to_pandas().join(values, on="group")
+    share = 1 / (1 + 10 ** (-rows["slope"] * (rows["log_dose"] - rows["log_ec50"])))
+    curve = rows["bottom"] + (rows["top"] - rows["bottom"]) * share
+    scaled = ((rows["response"] - curve) / rows["sigma"]).to_numpy()
+    assert stats.kstest(scaled, "norm").pvalue > 0.01
+    # The twin that must fail: a noise 10 % too wide.
+    assert stats.kstest(scaled * 1.1, "norm").pvalue < 0.01
+    for name, mean, sd in (("bottom", 0, 0.05), ("top", 1, 0.1), ("log_ec50", -6.5, 0.5)):
+        assert stats.kstest((values[name].to_numpy() - mean) / sd, "norm").pvalue > 0.01
+    assert stats.kstest(np.log(values["slope"].to_numpy()) / 0.2, "norm").pvalue > 0.01
+
+
+def test_the_size_that_started_it_all_is_made_in_moments(timed):
+    with timed() as took:
+        table, _ = dose_response()
+    assert table.num_rows == 402_000
+    assert table.nbytes < 20e6
+    assert took.seconds < 2

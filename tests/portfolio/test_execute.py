@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +19,10 @@ from posterity.errors import RunnerError
 from posterity.portfolio.parts import Parts
 from posterity.portfolio.portfolio import run
 from posterity.portfolio.result import Result, open_result
-from posterity.portfolio.runners import Inline, Outcome, Processes, WorkerDied
-from posterity.portfolio.shard import Marker, Shard
+from posterity.portfolio.runners import Inline, Processes, WorkerDied
+from posterity.portfolio.shard import Marker, Report, Shard
+
+type Fit = Callable[[Shard], Report]
 
 HOSTILE = Path(__file__).parents[1] / "flows"
 LINE = {
@@ -57,7 +59,7 @@ class Dying:
     bystanders: bool = True
     seen: list[int] = field(default_factory=list)
 
-    def run(self, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Outcome]]:
+    def run(self, function: Fit, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Report | WorkerDied]]:
         self.seen.append(len(shards))
         broken = False
         for shard in shards:
@@ -71,7 +73,10 @@ class Dying:
                 broken = True
                 yield shard, WorkerDied("gone")
             else:
-                yield from Inline().run([shard])
+                yield from Inline().run(function, [shard])
+
+    def close(self) -> None:
+        pass
 
 
 def test_an_entity_that_kills_its_worker_is_failed_and_no_other(tmp_path: Path) -> None:
@@ -91,7 +96,7 @@ def test_an_entity_that_kills_its_worker_is_failed_and_no_other(tmp_path: Path) 
 
 def test_workers_that_die_before_any_entity_are_an_error_of_the_machine(tmp_path: Path) -> None:
     class Stillborn:
-        def run(self, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Outcome]]:
+        def run(self, function: Fit, shards: Sequence[Shard]) -> Iterator[tuple[Shard, WorkerDied]]:
             yield from ((shard, WorkerDied("no memory")) for shard in shards)
 
     with pytest.raises(RunnerError, match="before they began an entity"):

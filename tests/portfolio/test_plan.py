@@ -7,10 +7,11 @@ import pytest
 
 from posterity.config import from_dict
 from posterity.errors import ConfigError, ModelError, PanelError
-from posterity.portfolio.execute import LARGEST_SHARD, MOST_SHARDS, cut
+from posterity.portfolio.dispatch import LARGEST_SHARD, MOST_SHARDS, Dispatch
 from posterity.portfolio.parts import Parts
 from posterity.portfolio.plan import KEPT, Plan, kept
 from posterity.portfolio.portfolio import Portfolio
+from posterity.portfolio.runners import Inline
 from tests.portfolio.small import SMALL, changed, panel
 
 NAN = math.nan
@@ -126,7 +127,7 @@ def test_stored_draws() -> None:
 def test_shards_hold_everybody_once_and_are_few(entities: int, workers: int, tmp_path) -> None:
     found = plan()
     (work, *_) = found.work()
-    shards = cut(found, Parts(tmp_path), [work] * entities, workers)
+    shards = Dispatch(found, Parts(tmp_path), Inline(), workers).cut([work] * entities)
     assert sum(len(shard.work) for shard in shards) == entities
     assert len(shards) <= MOST_SHARDS
     assert max(len(shard.work) for shard in shards) <= LARGEST_SHARD

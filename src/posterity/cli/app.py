@@ -27,7 +27,7 @@ def check(config: Path, *, data: Data = None, entities: Entities = None, json: J
 
     plan = Portfolio(config).plan(data, entities=_names(entities))
     if json:
-        show.as_json({**plan.summary(), "reasons": dict(plan.panel.reasons), "run_key": plan.run_key})
+        show.as_json(show.planned(plan))
     else:
         show.plan(plan)
     return 0
@@ -137,6 +137,30 @@ def lineage(result: Path, entity: str, *, json: Json = False) -> int:
 
     graph = posterity.open(result).lineage(entity)
     show.as_json(graph.to_dict()) if json else show.lineage(graph, entity)
+    return 0
+
+
+@app.command
+def export(
+    result: Path,
+    entity: str,
+    *,
+    out: Annotated[
+        Path, Parameter(help="Configuration to write; the joint prior comes beside it, x.prior.yaml.")
+    ] = Path("trained.yaml"),
+) -> int:
+    """Write the configuration that an entity's posterior trained, and its joint prior beside it."""
+    import posterity
+    from posterity.errors import ConfigError
+    from posterity.portfolio.export import export as trained
+
+    if out.suffix not in (".yaml", ".yml"):
+        raise ConfigError([f"--out {out}: the name must end in .yaml"])
+    exported = trained(posterity.open(result), entity)
+    for note in exported.notes:
+        print(f"note: {note}")
+    config, prior = exported.write(out)
+    print(f"{config}, its joint prior in {prior}")
     return 0
 
 

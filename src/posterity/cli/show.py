@@ -19,11 +19,48 @@ if TYPE_CHECKING:
 
 COLOURS = {"ok": "green", "flagged": "yellow", "failed": "red", "unchanged": "cyan"}
 WORST = 10
+WHAT = {
+    "declared": "fit",
+    "established": "fit the established",
+    "population": "learn the population",
+    "pooled": "fit the established under it",
+    "new": "fit the new",
+    "children": "fit the children of entities",
+    "joint": "fit everybody in one model",
+}
 
 
 def as_json(values: Mapping[str, Any]) -> None:
     """One JSON object on one line."""
     print(json.dumps(values, default=str, allow_nan=False))
+
+
+def planned(plan: "Plan") -> dict[str, Any]:
+    """A plan in plain values."""
+    return {
+        **plan.summary(),
+        "waves": plan.steps(),
+        "sources": plan.origins(),
+        "notices": list(plan.panel.notices),
+        "fallbacks": dict(plan.learning.notes),
+        "reasons": dict(plan.panel.reasons),
+        "run_key": plan.run_key,
+    }
+
+
+def waves(plan: "Plan") -> None:
+    """The waves of a plan: who is fitted when, and what they learn from."""
+    table = Table(header_style="bold")
+    for name in ("wave", "what"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("entities", justify="right")
+    table.add_column("from", overflow="fold")
+    for number, step in enumerate(plan.steps(), start=1):
+        sources = [name if n == step["entities"] else f"{name} ({n:,})" for name, n in step["from"].items()]
+        more = f" and {len(sources) - WORST:,} more" if len(sources) > WORST else ""
+        what = WHAT.get(step["wave"], f"fit {step['wave']}")
+        table.add_row(str(number), what, f"{step['entities']:,}", escape(", ".join(sources[:WORST]) + more))
+    rich.print(table)
 
 
 def plan(plan: "Plan") -> None:
@@ -34,6 +71,8 @@ def plan(plan: "Plan") -> None:
         f"{summary['established']:,} established, {summary['new']:,} new; "
         f"method {plan.config.inference.method}"
     )
+    if len(plan.waves) > 1 or any(source != "declared" for source in plan.origins()):
+        waves(plan)
     for notice in plan.panel.notices[1:]:
         rich.print(f"[yellow]note[/] {escape(notice)}")
     reasons = list(plan.panel.reasons.items())

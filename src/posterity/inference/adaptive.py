@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from posterity.inference.compiled import CompiledModel, Inputs
+from posterity.inference.compiled import Inputs
 from posterity.inference.importance import Kernels, Sample, posterior, sample
 from posterity.inference.laplace import around
 from posterity.inference.mode import Mode
 from posterity.inference.posterior import Failure, Floats, Posterior
+from posterity.inference.target import Target
 
 ROUNDS = 8
 KERNELS = 150
@@ -24,7 +25,7 @@ SPREAD = 3.0
 
 
 def fit(
-    model: CompiledModel,
+    model: Target,
     inputs: Inputs,
     modes: Sequence[Mode],
     rng: np.random.Generator,

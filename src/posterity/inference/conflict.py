@@ -8,6 +8,8 @@ from posterity.inference.posterior import Floats
 BLOCKS = 16
 """Rows are averaged into at most this many blocks, in order: a level, a trend or a shape that is off shows in
 these, and their correlation can be learned from a thousand draws."""
+TIED = 1e-9
+"""Statistics that differ by less, relatively, are equal."""
 
 
 def conflict_p(predictive: Floats, observed: Floats) -> float:
@@ -18,28 +20,50 @@ def conflict_p(predictive: Floats, observed: Floats) -> float:
     draws are treated alike in every step, so their ranks are exchangeable (ties make it larger, never
     smaller). It is a multiple of 1 / (R + 1). Rows observed as NaN are left out; NaN where none remain.
 
-    Surprise is z' C⁻¹ z of the blocks' normal scores z, with C their correlation among all R + 1 (shrunk by
-    B / (B + R), so that it can always be inverted).
+    Every block's value becomes its normal score among the R + 1, and four things can be surprising about the
+    scores z with correlation C: their mean, the two leading components of C, and z' C⁻¹ z. The last is blind
+    to nothing, but ranks end at the most extreme draw, and what parameters do to all blocks at once is then
+    lost in it. The smallest of the four probabilities counts, itself ranked among those of the draws
+    (Westfall & Young 1993).
     """
     kept = ~np.isnan(observed)
     if not kept.any():
         return float("nan")
-    blocks = _blocks(np.concatenate([observed[None, kept], predictive[:, kept]]))
-    scores = ndtri(_shares(blocks))
-    size, width = scores.shape
+    if not kept.all():
+        predictive, observed = predictive[:, kept], observed[kept]
+    blocks = np.concatenate([_blocks(observed[None]), _blocks(predictive)])
+    surprises = _surprises(ndtri(_shares(blocks)))
+    # The share of rows at least as surprising; equal ones differ in the last digits of a sum.
+    ordered = np.sort(surprises, axis=1)
+    tails = np.array(
+        [
+            1 - np.searchsorted(column, one * (1 - TIED) - TIED) / len(blocks)
+            for column, one in zip(ordered, surprises, strict=True)
+        ]
+    )
+    # Many rows share a smallest probability; among these the mean decides.
+    total = np.log(tails.min(axis=0)) + TIED * np.log(tails).mean(axis=0)
+    return float(np.mean(total <= total[0] + TIED**2))
+
+
+def _surprises(scores: Floats) -> Floats:
+    """Four statistics (4, R + 1) of normal scores (R + 1, B): mean, two leading components, whole distance.
+
+    The correlation is shrunk by B / (B + R + 1), so that it can always be inverted.
+    """
     sd = np.sqrt(np.mean(scores**2, axis=0))
-    scores /= np.where(sd > 0, sd, 1)  # a constant column says nothing: its scores are 0
-    correlation = scores.T @ scores / size
+    scores = scores / np.where(sd > 0, sd, 1)  # a constant column says nothing: its scores are 0
+    size, width = scores.shape
     shrinkage = width / (width + size)
-    shrunk = (1 - shrinkage) * correlation + shrinkage * np.eye(width)
-    surprise = np.einsum("ri,ri->r", scores @ np.linalg.inv(shrunk), scores)
-    # Equal rows may differ in the last digit of a sum, and must count as ties.
-    least = surprise[0] * (1 - 1e-9)
-    return float(np.mean(surprise >= least))
+    values, vectors = np.linalg.eigh(scores.T @ scores / size)
+    along = scores @ vectors
+    whole = (along**2 / ((1 - shrinkage) * values + shrinkage)).sum(axis=1)
+    leading = along[:, [-1, max(width - 2, 0)]].T
+    return np.vstack([np.abs(scores.mean(axis=1)), np.abs(leading), whole])
 
 
 def _blocks(rows: Floats) -> Floats:
-    """Means (R + 1, B) of at most `BLOCKS` runs of neighbouring rows, of nearly equal length."""
+    """Means (R, B) of at most `BLOCKS` runs of neighbouring rows, of nearly equal length."""
     count = rows.shape[1]
     if count <= BLOCKS:
         return rows

@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
+from threadpoolctl import threadpool_limits
 
 from posterity.errors import ModelError
 from posterity.inference.posterior import Floats
@@ -21,7 +22,7 @@ COLLINEAR = 1e-8
 NARROWEST = 1e-6
 """Smallest sd of an entry, relative to its mean where that is above 1: a constant must have a density too."""
 LEAST = 10
-"""A component has at least this many draws per dimension: copies of a draw are no component."""
+"""A component has at least this many distinct draws per dimension."""
 STEPS = 100
 TOLERANCE = 1e-4
 
@@ -38,13 +39,16 @@ def fit(draws: Floats, most: int, seed: int) -> Numbers:
             f"{int((~np.isfinite(draws)).sum())} values not finite"
         )
     centre = draws.mean(axis=0)
-    scale = np.maximum(draws.std(axis=0), NARROWEST * np.maximum(1, np.abs(centre)))
+    sd, least = draws.std(axis=0), NARROWEST * np.maximum(1, np.abs(centre))
+    scale = np.where(sd > least, sd, least / np.sqrt(COLLINEAR))
     standard = (draws - centre) / scale
     variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(standard, rowvar=False, ddof=0)))
     spread = variances > COLLINEAR
     back = scale[:, None] * directions * np.sqrt(np.maximum(variances, COLLINEAR))
     white = standard @ directions[:, spread] / np.sqrt(variances[spread])
-    weights, means, covariances = _best(white, most, seed)
+    # Matrices are small: threads would only wait for each other, for seconds on a busy machine.
+    with threadpool_limits(1):
+        weights, means, covariances = _best(white, most, seed)
     inside = np.flatnonzero(spread)
     full_means = np.zeros((len(weights), len(centre)))
     full_means[:, inside] = means
@@ -56,17 +60,18 @@ def fit(draws: Floats, most: int, seed: int) -> Numbers:
 
 def _best(white: Floats, most: int, seed: int) -> Numbers:
     """The mixture with the lowest AIC for whitened draws (S, R); one Gaussian is where it starts."""
-    size, rank = white.shape
+    rank = white.shape[1]
     best: Numbers = np.ones(1), np.zeros((1, rank)), np.eye(rank)[None]
     if not rank:
         return best
+    size = len(np.unique(white[:, 0]))  # copies, as resampling makes them, add no evidence for a component
     lowest = size * rank * (1 + np.log(2 * np.pi)) + 2 * _parameters(1, rank)
     for members in range(2, most + 1):
         if size < 2 * members * LEAST * rank:
             break
         for labels in _starts(white, members, seed):
-            found, log_likelihood = _em(white, labels, members)
-            aic = -2 * log_likelihood + 2 * _parameters(members, rank)
+            found, log_density = _em(white, labels, members)
+            aic = -2 * size * log_density + 2 * _parameters(members, rank)
             if aic < lowest and found[0].min() * size >= LEAST * rank:
                 best, lowest = found, aic
     return best
@@ -88,7 +93,7 @@ def _starts(white: Floats, members: int, seed: int) -> list[np.ndarray]:
 
 
 def _em(white: Floats, labels: np.ndarray, members: int) -> tuple[Numbers, float]:
-    """EM from the moments of labelled draws: the mixture and its log likelihood."""
+    """EM from the moments of labelled draws: the mixture and its mean log density."""
     from sklearn.exceptions import ConvergenceWarning  # a second to import, and most processes never fit one
     from sklearn.mixture import GaussianMixture
 
@@ -111,4 +116,4 @@ def _em(white: Floats, labels: np.ndarray, members: int) -> tuple[Numbers, float
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a slow one is judged by its AIC like the others
         model.fit(white)
-    return (model.weights_, model.means_, model.covariances_), float(model.score(white) * len(white))
+    return (model.weights_, model.means_, model.covariances_), float(model.score(white))

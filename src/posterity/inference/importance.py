@@ -10,8 +10,9 @@ from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from posterity.inference.compiled import CompiledModel, Inputs
+from posterity.inference.compiled import Inputs
 from posterity.inference.posterior import Diagnostics, Floats, Posterior
+from posterity.inference.target import Target
 
 FREEDOM = 5
 """Degrees of freedom of the t kernels: tails heavier than the posterior's keep the weights bounded."""
@@ -70,7 +71,7 @@ class Sample:
 
 
 def sample(
-    model: CompiledModel, inputs: Inputs, kernels: Kernels, rng: np.random.Generator, size: int
+    model: Target, inputs: Inputs, kernels: Kernels, rng: np.random.Generator, size: int
 ) -> Sample | None:
     """Proposals from the kernels with their Pareto-smoothed weights (Vehtari et al., JMLR 25(72), 2024).
 

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from posterity.inference.compiled import CompiledModel, Inputs
+from posterity.inference.compiled import Inputs
 from posterity.inference.importance import Kernels, posterior, sample
 from posterity.inference.mode import Mode
 from posterity.inference.posterior import Failure, Posterior
+from posterity.inference.target import Target
 
 
 def fit(
-    model: CompiledModel,
+    model: Target,
     inputs: Inputs,
     modes: Sequence[Mode],
     rng: np.random.Generator,

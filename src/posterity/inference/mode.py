@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posterity.inference.compiled import CompiledModel, Inputs
+from posterity.inference.compiled import Inputs
 from posterity.inference.importance import FREEDOM
 from posterity.inference.posterior import Floats
+from posterity.inference.target import Target
 
 MAX_STEPS = 100
 TOLERANCE = 1e-6
@@ -38,7 +39,7 @@ class Mode:
     converged: bool
 
 
-def climb(model: CompiledModel, inputs: Inputs, start: Floats, known: Sequence[Mode] = ()) -> Mode | None:
+def climb(model: Target, inputs: Inputs, start: Floats, known: Sequence[Mode] = ()) -> Mode | None:
     """Newton's method, kept uphill by a line search; None where `start` has no finite density.
 
     Directions of negative curvature are followed by the absolute value of their eigenvalue (saddle-free
@@ -78,7 +79,7 @@ def climb(model: CompiledModel, inputs: Inputs, start: Floats, known: Sequence[M
     return Mode(theta, float(value), hessian, False)
 
 
-def modes(model: CompiledModel, inputs: Inputs, starts: Floats) -> tuple[Mode, ...]:
+def modes(model: Target, inputs: Inputs, starts: Floats) -> tuple[Mode, ...]:
     """The distinct modes that could hold posterior mass, the highest first; empty without a finite density.
 
     Climbs begin at `starts[0]`, the prior's centre, then `CLIMBS` times at that of the other starts (K, D),

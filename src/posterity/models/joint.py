@@ -88,7 +88,9 @@ class JointModel:
         size = sd.shape[-1]
         if RAW not in draws:
             return sd[..., None] * np.eye(size)
-        rows = cholesky([np.moveaxis(np.tanh(draws[RAW]), -1, 0)[i] for i in range(draws[RAW].shape[-1])], size, np)
+        rows = cholesky(
+            [np.moveaxis(np.tanh(draws[RAW]), -1, 0)[i] for i in range(draws[RAW].shape[-1])], size, np
+        )
         unit = np.stack([np.stack(np.broadcast_arrays(*row, sd[..., 0])[:-1], -1) for row in rows], -2)
         return np.asarray(sd[..., None] * unit)
 
@@ -140,7 +142,9 @@ def _values(built: BuiltModel, pooling: Pooling, entities: int) -> dict[Any, Any
         blocks["shared"] = pm.Flat(SHARED, shape=len(p.shared), initval=p.mean[p.shared])
     if len(p.independent):
         shape, begin = (entities, len(p.independent)), p.mean[p.independent]
-        blocks["independent"] = pm.Flat(INDEPENDENT, shape=shape, initval=np.broadcast_to(begin, shape).copy())
+        blocks["independent"] = pm.Flat(
+            INDEPENDENT, shape=shape, initval=np.broadcast_to(begin, shape).copy()
+        )
     found = {}
     for _, value, place, shape in shapes(built):
         kind = next(k for k in ("partial", "shared", "independent") if place.start in getattr(p, k))
@@ -232,7 +236,9 @@ def _at(built: BuiltModel, values: Mapping[Any, Any], variables: list[Any]) -> l
 
 def _vectorized(built: BuiltModel, graphs: list[Any], values: Mapping[Any, Any]) -> list[Any]:
     numbers = built.description.numbers
-    fixed = {d: pt.constant(numbers[d.name].astype(d.dtype)) for d in built.model.data_vars if d.name in numbers}
+    fixed = {
+        d: pt.constant(numbers[d.name].astype(d.dtype)) for d in built.model.data_vars if d.name in numbers
+    }
     fixed = {d: v.reshape((-1,)) if d.ndim else v for d, v in fixed.items()}
     replaced = graph_replace(graphs, {d: d.type.filter_variable(v) for d, v in fixed.items()}, strict=False)
     return list(vectorize_graph(replaced, dict(values)))

@@ -8,6 +8,7 @@ import numpy as np
 from posterity.config.schema import Gates, Inference
 from posterity.errors import ModelError
 from posterity.inference.compiled import CompiledModel, Inputs
+from posterity.inference.conflict import conflict_p
 from posterity.inference.fit import Seeds
 from posterity.inference.mixture import Mixture
 from posterity.inference.posterior import Floats, Posterior
@@ -26,7 +27,8 @@ CELLS = 2_000_000
 class Agreement:
     """The prior-data conflict probability and the posterior weight of the prior's vague component.
 
-    None where there is none to be had: no proper prior predictive, or no vague component.
+    None where there is none to be had: a prior predictive that is improper or too wide to draw from, no
+    vague component.
     """
 
     conflict_p: float | None
@@ -102,8 +104,6 @@ def informative(prior: "Prior") -> Mixture | None:
 def _conflict(
     model: CompiledModel, inputs: Inputs, target: Floats, prior: "Prior", inference: Inference, seeds: Seeds
 ) -> float | None:
-    from posterity.inference.conflict import conflict_p
-
     mixture, own = informative(prior), set(model.owners) - set(model.description.transferred)
     if mixture is None or own & model.graph.improper:
         return None
@@ -116,5 +116,9 @@ def _conflict(
         thetas[:, model.transferred] = entries
     else:
         thetas = entries
-    predicted, _ = model.predict(model.parameters(thetas, inputs), inputs, rng)
-    return float(conflict_p(np.asarray(predicted, dtype=np.float64), target))
+    try:
+        predicted, _ = model.predict(model.parameters(thetas, inputs), inputs, rng)
+    except ValueError:  # NumPy draws no counts beyond 64 bits: so wide a prior conflicts with nothing
+        return None
+    probability = conflict_p(np.asarray(predicted, dtype=np.float64), target)
+    return None if np.isnan(probability) else float(probability)

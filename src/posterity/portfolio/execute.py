@@ -77,16 +77,16 @@ def _wave(
     """Fit what is left of a wave."""
     parts = Parts(folder)
     # A population is learned once: where it teaches its own teachers, their factors come along.
-    pooled = _pooling(plan, parts) if wave.kind == "pooled" else None
+    pooled = _pooling(plan, parts, runner) if wave.kind == "pooled" else None
     found = resolve(plan, wave, folder, runner)
     work = [replace(w, prior=found.of.get(w.entity, "")) for w in plan.work(wave.entities)]
     return Dispatch(plan, parts, runner, workers, listen, found.priors, pooled).fit(work)
 
 
-def _pooling(plan: Plan, parts: Parts) -> Pooling | None:
+def _pooling(plan: Plan, parts: Parts, runner: Runner) -> Pooling | None:
     """The population with its teachers' factors; None where it cannot be learned, and priors fall back."""
     try:
-        return pooling(plan, parts)
+        return pooling(plan, parts, runner)
     except PosterityError:
         return None
 

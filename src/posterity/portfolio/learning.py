@@ -11,6 +11,7 @@ from posterity.portfolio.plan import Plan
 from posterity.portfolio.population import Learned, Population, Setting, Teacher, learn
 from posterity.portfolio.population.pooled import Pooling
 from posterity.portfolio.population.prepare import likelihood_inputs, setting
+from posterity.portfolio.runners import Runner
 from posterity.portfolio.store import atomic
 
 FILE = "population.json"
@@ -31,7 +32,7 @@ def population_setting(plan: Plan) -> Setting:
     return setting(plan.config, plan.description, plan.panel.rows(plan.fittable[0]))
 
 
-def learned(plan: Plan, parts: Parts) -> tuple[Learned, Setting]:
+def learned(plan: Plan, parts: Parts, runner: Runner | None = None) -> tuple[Learned, Setting]:
     """Learn the population of a plan and keep it beside its parts.
 
     Raises PosterityError where too few established entities have anything to teach.
@@ -47,26 +48,26 @@ def learned(plan: Plan, parts: Parts) -> tuple[Learned, Setting]:
         )
         for work in plan.work(plan.teachers)
     ]
-    found = learn(how, teachers)
+    found = learn(how, teachers, runner)
     content = {"key": population_key(plan), **found.population.to_dict()}
     with atomic(parts.folder / FILE) as file:
         file.write(json.dumps(content).encode())
     return found, how
 
 
-def population(plan: Plan, parts: Parts) -> Population:
+def population(plan: Plan, parts: Parts, runner: Runner | None = None) -> Population:
     """The population of a plan, from beside its parts where it was learned before."""
     path: Path = parts.folder / FILE
     if path.exists():
         content = json.loads(path.read_bytes())
         if content.get("key") == population_key(plan):
             return Population.from_dict(content)
-    return learned(plan, parts)[0].population
+    return learned(plan, parts, runner)[0].population
 
 
-def pooling(plan: Plan, parts: Parts) -> Pooling:
+def pooling(plan: Plan, parts: Parts, runner: Runner | None = None) -> Pooling:
     """A population with what its teachers' own posteriors take."""
-    found, how = learned(plan, parts)
+    found, how = learned(plan, parts, runner)
     return Pooling(found.population, how.entries, found.origin, found.factors, groups_of(plan))
 
 

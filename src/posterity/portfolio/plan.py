@@ -2,9 +2,11 @@
 waves they are fitted, what cannot be fitted and why, fit keys.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -98,6 +100,24 @@ class Plan:
             "new": roles.count("new"),
             "cannot be fitted": len(self.panel.reasons),
         }
+
+    def origins(self) -> dict[str, int]:
+        """How many entities that can be fitted have a prior from each source, in the order of the waves."""
+        return dict(Counter(self.sources[e].label for wave in self.waves for e in wave.entities))
+
+    def steps(self) -> list[dict[str, Any]]:
+        """The waves in plain values, learning the population among them: what `check` shows."""
+        steps: list[dict[str, Any]] = []
+        taught = False
+        for wave in self.waves:
+            if wave.needs_population and not taught:
+                taught = True
+                whom = Counter(self.learning.groups[e] for e in self.teachers)
+                names = {" / ".join(group): n for group, n in whom.items() if group}
+                steps.append({"wave": "population", "entities": len(self.teachers), "from": names})
+            sources = dict(Counter(self.sources[e].label for e in wave.entities))
+            steps.append({"wave": wave.name, "entities": len(wave.entities), "from": sources})
+        return steps
 
 
 def read_panel(config: Config, source: Data | None = None) -> Panel:

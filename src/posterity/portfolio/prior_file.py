@@ -25,6 +25,7 @@ from posterity.portfolio.prior_sections import FORMAT, SECTIONS, PriorSections
 from posterity.portfolio.store import atomic
 from posterity.portfolio.structure import Structure, Unknown
 
+_SHORTEST = len("0.0, ")
 _HEAD = """\
 # A prior of posterity. `marginals` are for reading; a fit uses `joint`, a Gaussian mixture over `entries` on
 # the unconstrained scale. Its digest is checked: to change the prior, make a new file.
@@ -37,17 +38,23 @@ def dumps(prior: Prior) -> str:
     A provenance with very many teachers is shortened (`Provenance.brief`). Raises ResultError for a prior
     with numbers that are not finite, and for one too large to be read again.
     """
+    if _SHORTEST * prior.mixture.covariances.size > MAX_BYTES:
+        raise _too_large(prior)
     values, findings = plain({"format": FORMAT, **_values(prior)})
     if findings:
         flaws = "; ".join(f"{dotted(f.path)}: {f.message}" for f in findings[:5])
         raise ResultError(f"the prior {prior.source!r} cannot be written: {flaws}")
     text = _HEAD + as_yaml(values)
     if len(text.encode()) > MAX_BYTES:
-        raise ResultError(
-            f"the prior {prior.source!r} has {len(prior.entries)} entries and {len(prior.mixture.weights)} "
-            f"components, more than the {MAX_BYTES:,} bytes of a file hold; transfer fewer parameters"
-        )
+        raise _too_large(prior)
     return text
+
+
+def _too_large(prior: Prior) -> ResultError:
+    return ResultError(
+        f"the prior {prior.source!r} has {len(prior.entries)} entries and {len(prior.mixture.weights)} "
+        f"components, more than the {MAX_BYTES:,} bytes of a file hold; transfer fewer parameters"
+    )
 
 
 def save(prior: Prior, path: str | FilePath) -> FilePath:
@@ -60,8 +67,11 @@ def save(prior: Prior, path: str | FilePath) -> FilePath:
     return target
 
 
-def load(path: str | FilePath) -> Prior:
-    """The prior in a file. Raises ConfigError with every problem, each with line and column."""
+def load(path: str | FilePath, model: Description | str | None = None) -> Prior:
+    """The prior in a file, and with `model` one that fits it (`check_fits`).
+
+    Raises ConfigError with every problem, each with line and column.
+    """
     file, name = FilePath(path), str(path)
     try:
         if file.exists() and not file.is_file():
@@ -76,7 +86,10 @@ def load(path: str | FilePath) -> Prior:
         ) from None
     if len(content) > MAX_BYTES:
         raise ConfigError([Problem(f"more than {MAX_BYTES:,} bytes; no prior file is as large", f"{name}:")])
-    return loads(text, name)
+    prior = loads(text, name)
+    if model is not None:
+        check_fits(prior, model)
+    return prior
 
 
 def loads(text: str, name: str = "<text>") -> Prior:
@@ -107,14 +120,16 @@ def loads(text: str, name: str = "<text>") -> Prior:
     return prior
 
 
-def check_fits(prior: Prior, description: Description) -> None:
+def check_fits(prior: Prior, model: Description | str) -> None:
     """Raise ConfigError unless the prior means in this model what it meant where it was made.
 
     Parameters must agree in name, unconstrained scale and labels of their entries, and curve, likelihood and
-    inputs must be the same; declared families may differ, since the prior takes their place.
+    inputs must be the same; declared families may differ, since the prior takes their place. Of a model that
+    is given by its key alone the key must be the prior's.
     """
     mine = prior.structure or Structure(prior.model)
-    if differences := mine.differences(Structure.of(description)):
+    theirs = Structure(model) if isinstance(model, str) else Structure.of(model)
+    if differences := mine.differences(theirs):
         message = (
             f"the prior {prior.source!r} does not fit this model: {'; '.join(differences[:10])}. Export one "
             "from a result of this model"

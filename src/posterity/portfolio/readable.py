@@ -43,7 +43,8 @@ UNIT = ("Beta", "LogitNormal", "Kumaraswamy")
 CANDIDATES = (REAL, POSITIVE, UNIT)
 
 # How each argument follows x = location + scale * z: l the location, s a scale, r a rate, - neither,
-# e the logarithm of a scale.
+# e the logarithm of a scale. Left out: AsymmetricLaplace, whose b is a scale to PreliZ and a rate to PyMC,
+# and ExGaussian, which PreliZ fits by moments.
 _ARGUMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "Normal": {"mu": "l", "sigma": "s"},
@@ -54,8 +55,6 @@ _ARGUMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "Gumbel": {"mu": "l", "beta": "s"},
         "Cauchy": {"alpha": "l", "beta": "s"},
         "Moyal": {"mu": "l", "sigma": "s"},
-        "ExGaussian": {"mu": "l", "sigma": "s", "nu": "s"},
-        "AsymmetricLaplace": {"kappa": "-", "mu": "l", "b": "r"},
         "Gamma": {"alpha": "-", "beta": "r"},
         "LogNormal": {"mu": "e", "sigma": "-"},
         "InverseGamma": {"alpha": "-", "beta": "s"},
@@ -174,7 +173,10 @@ def _fitted(family: str, values: Floats) -> _Fit | None:
         with warnings.catch_warnings():
             # The optimiser's trial steps leave the arguments' range; a fit that ends there is not finite.
             warnings.simplefilter("ignore", RuntimeWarning)
-            preliz.mle([fitted], standard, plot=0)
+            try:
+                preliz.mle([fitted], standard, plot=0)
+            except ValueError:
+                return None  # moments that the family cannot have: a SkewNormal of heavy-tailed draws
             likelihood += float(np.sum(fitted.logpdf(standard))) - len(standard) * np.log(scale)
         for name, rule in rules.items():
             kwargs[name].append(_moved(float(fitted.params_dict[name]), rule, location, scale))

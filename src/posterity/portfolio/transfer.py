@@ -44,7 +44,7 @@ def resolve(plan: Plan, wave: Wave, parts: Parts, runner: Runner, folder: Path) 
 
     A source that turns out to have nothing to give is replaced by its rule's fallback, with a note.
     """
-    maker = Maker(plan, parts)
+    maker = Maker(plan, parts, runner)
     priors: dict[str, Prior] = {}
     of: dict[str, str] = {}
     notes: dict[str, str] = {}
@@ -64,6 +64,7 @@ class Maker:
 
     plan: Plan
     parts: Parts
+    runner: Runner | None = None
     _made: dict[Any, Prior | str] = field(default_factory=dict)
     _results: dict[str, Result] = field(default_factory=dict)
 
@@ -80,7 +81,7 @@ class Maker:
             return None, f"declared instead of {source.label}: {prior}; {fallback}"
         return fallback, f"{other.label} instead of {source.label}: {prior}"
 
-    def _prior(self, entity: str, source: Source) -> Prior | None | str:
+    def _prior(self, entity: str, source: Source) -> Prior | str | None:
         """The prior from a source, None for the declared one, or a sentence that says why there is none."""
         if source.kind == "declared":
             return None
@@ -170,8 +171,8 @@ class Maker:
     def _of_one(
         self, source: Source, entries: tuple[str, ...], mixture: Mixture, rows: float, provenance: Provenance
     ) -> Prior:
-        """A prior from one posterior that `rows` rows made: a power prior (Ibrahim & Chen, Statistical Science
-        15:46, 2000), its covariance divided by the discount.
+        """A prior from one posterior that `rows` rows made: a power prior (Ibrahim & Chen, Statistical
+        Science 15:46, 2000), its covariance divided by the discount.
 
         Its rows are counted, not estimated: those that made it, times the discount.
         """
@@ -210,7 +211,15 @@ class Maker:
                 raise
             ess, provenance = {}, replace(provenance, notes=(*provenance.notes, str(error)))
         return self._robust(
-            source, entries, mixture, information, declared_sd, ess.get("elir", np.nan), ess, provenance, partial
+            source,
+            entries,
+            mixture,
+            information,
+            declared_sd,
+            ess.get("elir", np.nan),
+            ess,
+            provenance,
+            partial,
         )
 
     def _robust(
@@ -260,7 +269,7 @@ class Maker:
 
     @cached_property
     def _population(self) -> Population:
-        return population(self.plan, self.parts)
+        return population(self.plan, self.parts, self.runner)
 
     @cached_property
     def _transferable(self) -> tuple[str, ...]:

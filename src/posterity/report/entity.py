@@ -70,6 +70,10 @@ def _heading(figure: Figure, view: EntityView, reason: bool) -> float:
     )
     style.write(figure, left, 0.56, style.fit(" · ".join(_facts(view)), right - left, 8.5), 8.5, style.MUTED)
     top = 0.86
+    if learned := prior_facts(view):
+        text = style.fit(" · ".join(learned), right - left, 8.5)
+        style.write(figure, left, top - 0.11, text, 8.5, style.MUTED)
+        top += 0.17
     if reason and view.reason:
         for line in style.wrap(view.reason, right - left, 8.5, 2):
             style.write(figure, left, top - 0.06, line, 8.5, color)
@@ -96,6 +100,25 @@ def _facts(view: EntityView) -> list[str]:
             found.append(f"{style.percentage(d[key])} of rows in the {style.percentage(band.mass)} interval")
     if "mae" in d:
         found.append(f"MAE {style.number(d['mae'])}")
+    return found
+
+
+def prior_facts(view: EntityView) -> list[str]:
+    """What is to be said of a transferred prior; nothing of a declared one."""
+    if view.prior is None:
+        return []
+    d = view.diagnostics
+    # What an entity taught itself has no weight to lose and nothing to contradict.
+    both = view.prior.partition(":")[0] == "population" and view.role == "established"
+    found = [f"{'pooled with' if both else 'prior from'} {view.prior}"]
+    if "prior_rows" in d:
+        rows = style.number(d["prior_rows"])
+        found.append(f"worth {rows} row{'' if rows == '1' else 's'}")
+    if "vague_weight" in d:
+        was = f"{style.percentage(view.vague)} → " if view.vague else ""
+        found.append(f"weight of the vague part {was}{style.percentage(d['vague_weight'])}")
+    if "conflict_p" in d:
+        found.append(f"conflict p {style.number(d['conflict_p'])}")
     return found
 
 

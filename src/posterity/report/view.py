@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from posterity.config.schema import percent
 from posterity.portfolio.result import Result
 from posterity.report.density import Density, density
+from posterity.report.priors import Taught, Used, taught, used
 
 GATES: Mapping[str, float] = MappingProxyType(
     {"rhat": 1.01, "ess": 400.0, "divergences": 0.0, "khat": 0.7, "bfmi": 0.2}
@@ -36,14 +37,15 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Marginal:
-    """Posterior draws of a scalar parameter, thinned, and the density of its prior where the result has
-    one.
+    """Posterior draws of a scalar parameter, thinned, and the density of its declared prior where the result
+    has one; `taught` is the prior that took its place.
     """
 
     name: str
     draws: Floats
     prior: Density | None
     prior_sd: float | None
+    taught: Taught | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class EntityView:
     diagnostics.
 
     `median` and `bands` are empty when there is no posterior; `x` is float64 or datetime64, as long as
-    `observed`.
+    `observed`. `prior` is the label of a transferred prior, `vague` the weight its vague component had.
     """
 
     entity: str
@@ -68,6 +70,8 @@ class EntityView:
     bands: tuple[Band, ...]
     marginals: tuple[Marginal, ...]
     diagnostics: Mapping[str, float]
+    prior: str | None = None
+    vague: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,10 @@ def _view(
         for m in result.interval_masses
     )
     names = ["rhat", "ess_bulk", "ess_tail", "khat", "divergences", "bfmi", "mae", "seconds", "n_rows"]
+    names += ["prior_rows", "conflict_p", "vague_weight"]
     names += [f"coverage_{percent(m)}" for m in result.interval_masses]
+    prior = None if draws is None else used(result, row)
+    label = row.get("prior")
     return EntityView(
         entity=entity,
         status=row["status"],
@@ -166,16 +173,21 @@ def _view(
         y_label=_target(result),
         median=median if predicted else np.empty(0),
         bands=bands if predicted else (),
-        marginals=_marginals(draws, priors) if draws is not None else (),
+        marginals=() if draws is None else _marginals(draws, priors, prior),
         diagnostics={k: float(row[k]) for k in names if row.get(k) is not None},
+        prior=None if label in (None, "declared") else str(label),
+        vague=0.0 if prior is None else prior.vague,
     )
 
 
-def _marginals(draws: pa.Table, priors: Mapping[str, tuple[Density | None, float]]) -> tuple[Marginal, ...]:
+def _marginals(
+    draws: pa.Table, priors: Mapping[str, tuple[Density | None, float]], prior: Used | None
+) -> tuple[Marginal, ...]:
     step = max(1, -(-draws.num_rows // _MOST_DRAWS))
     labels = [c for c in draws.column_names if c not in ("entity", "chain", "draw")]
     found = ((c, _floats(draws[c])[::step]) for c in labels if draws[c].null_count < draws.num_rows)
-    return tuple(Marginal(c, values, *priors.get(c, (None, None))) for c, values in found)
+    learned = {} if prior is None else taught(prior, labels)
+    return tuple(Marginal(c, v, *priors.get(c, (None, None)), learned.get(c)) for c, v in found)
 
 
 def _priors(result: Result) -> dict[str, tuple[Density | None, float]]:

@@ -3,7 +3,7 @@
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,15 @@ RATES = (0.05, 0.01, 0.002)
 """Learning rates of Adam, each until the bound has settled: a constant one leaves the optimum noisy (Dhaka et al.,
 NeurIPS 2020).
 """
-WINDOW = 250
+WINDOW = 500
 """Steps whose bounds are averaged before they are compared."""
-SETTLED = 1e-4
-"""Settled where the smoothed bound changes by less than this share, or by less than its own noise."""
+PATIENCE = 2
+"""Comparisons in a row without progress that make a bound settled."""
+SETTLED = 1e-5
+"""No progress: the smoothed bound rose by less than this share, or by less than its own noise..."""
+QUIET = 0.01
+"""... unless the noise is more than this share, as far from the optimum, where it says nothing."""
+START_SD = 0.1
 LARGEST = 2_000
 """Unknowns for which a full covariance is still in reach: it has half their square of numbers."""
 
@@ -32,9 +37,9 @@ LARGEST = 2_000
 class _Settling:
     """Watches the bound: lowers the learning rate whenever it settles, and stops after the last rate."""
 
-    def __init__(self, rate: Any) -> None:
-        self._rate, self._left = rate, list(RATES)
-        self._since = 0
+    def __init__(self, rate: Any, rates: Sequence[float]) -> None:
+        self._rate, self._left = rate, list(rates)
+        self._since, self._calm = 0, 0
         self.settled = False
         self.change = np.inf
         rate.set_value(self._left.pop(0))
@@ -43,22 +48,23 @@ class _Settling:
         if step % WINDOW or step - self._since < 2 * WINDOW:
             return
         last, before = losses[step - WINDOW : step], losses[step - 2 * WINDOW : step - WINDOW]
-        noise = float(np.hypot(last.std(), before.std())) / np.sqrt(WINDOW)
-        fall = float(before.mean() - last.mean())
-        self.change = abs(fall) / max(abs(float(last.mean())), 1.0)
-        if self.change >= SETTLED and fall > 2 * noise:
+        size = max(abs(float(last.mean())), 1.0)
+        noise = 2 * float(np.hypot(last.std(), before.std())) / np.sqrt(WINDOW) / size
+        self.change = float(before.mean() - last.mean()) / size
+        self._calm = self._calm + 1 if self.change < max(SETTLED, noise) and noise < QUIET else 0
+        if self._calm < PATIENCE:
             return
         if not self._left:
             self.settled = True
             raise StopIteration
         self._rate.set_value(self._left.pop(0))
-        self._since = step
+        self._since, self._calm = step, 0
 
 
-def fit(
-    joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int
-) -> JointDraws:
+def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int) -> JointDraws:
     """Independent draws from the Gaussian that is closest in Kullback-Leibler divergence, diagonal for `advi`.
+
+    A full one begins at the diagonal one, with smaller steps: so many numbers of it move at once.
 
     `inference.steps` is the maximum; where the evidence lower bound has not settled by then, a reason says so.
     """
@@ -72,17 +78,13 @@ def fit(
             f"for their covariance, which is out of reach beyond {LARGEST:,} unknowns; use advi"
         )
     first, second = (int(word) for word in seed.generate_state(2))
-    rate = pytensor.shared(np.float64(RATES[0]), name="learning_rate")
-    watch = _Settling(rate)
     with joint.model:
-        method = (pm.FullRankADVI if full else pm.ADVI)(random_seed=first)
         try:
-            approximation = method.fit(
-                inference.steps,
-                callbacks=[watch],
-                progressbar=False,
-                obj_optimizer=pm.adam(learning_rate=rate),
-            )
+            approximation, watch = _settled(_narrow(joint, first), RATES, inference.steps)
+            if full:
+                # Half of size² numbers move at every step, so each may move but a little.
+                rates = [r / size for r in RATES]
+                approximation, watch = _settled(_full(approximation, first), rates, inference.steps)
         except FloatingPointError as error:
             raise ModelError(
                 f"inference.method: {inference.method} met a density that is not finite: "
@@ -99,6 +101,31 @@ def fit(
         reasons=() if watch.settled else (why,),
         facts={"steps": steps},
     )
+
+
+def _settled(method: Any, rates: Sequence[float], steps: int) -> tuple[Any, _Settling]:
+    rate = pytensor.shared(np.float64(rates[0]), name="learning_rate")
+    watch = _Settling(rate, rates)
+    optimizer = pm.adam(learning_rate=rate)
+    fitted = method.fit(steps, callbacks=[watch], progressbar=False, obj_optimizer=optimizer)
+    return fitted, watch
+
+
+def _narrow(joint: JointModel, seed: int) -> Any:
+    """A diagonal approximation around the prior's centre, so narrow that no draw meets an infinity."""
+    point = joint.model.initial_point()
+    return pm.ADVI(random_seed=seed, start_sigma={k: np.full(np.size(v), START_SD) for k, v in point.items()})
+
+
+def _full(diagonal: Any, seed: int) -> Any:
+    """A full approximation that begins where a diagonal one has settled."""
+    method = pm.FullRankADVI(random_seed=seed)
+    mean, sd = (np.asarray(v.eval()) for v in (diagonal.mean, diagonal.std))
+    method.approx.params_dict["mu"].set_value(mean)
+    # PyMC keeps the diagonal of the Cholesky factor as the inverse of softplus.
+    lower = np.diag(np.log(np.expm1(sd)))
+    method.approx.params_dict["L_tril"].set_value(lower[np.tril_indices(len(sd))])
+    return method
 
 
 def _named(joint: JointModel, drawn: Mapping[str, Floats]) -> dict[str, Floats]:

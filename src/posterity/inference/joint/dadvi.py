@@ -11,11 +11,9 @@ from posterity.inference.joint.draws import JointDraws
 from posterity.models.joint import JointModel
 
 
-def fit(
-    joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int
-) -> JointDraws:
+def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int) -> JointDraws:
     """Independent draws from the diagonal Gaussian whose bound over 30 fixed draws is highest."""
-    from pymc_extras.inference.dadvi import fit_dadvi
+    from pymc_extras.inference import fit_dadvi
 
     begin = time.perf_counter()
     del workers

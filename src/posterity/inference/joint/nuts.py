@@ -13,9 +13,7 @@ TUNE = 1_000
 """Population sds and the entities' parameters take longer to tune than one entity does."""
 
 
-def fit(
-    joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int
-) -> JointDraws:
+def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int) -> JointDraws:
     """Draws by the No-U-Turn sampler (Hoffman & Gelman, JMLR 15, 2014)."""
     begin = time.perf_counter()
     compiled = nutpie.compile_pymc_model(joint.model)

@@ -14,9 +14,7 @@ from posterity.models.joint import JointModel
 PATHS = 4
 
 
-def fit(
-    joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int
-) -> JointDraws:
+def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int) -> JointDraws:
     """Draws resampled from the paths; k̂ certifies them, and is large wherever unknowns are many."""
     from pymc_extras.inference.pathfinder import fit_pathfinder
 

@@ -77,9 +77,8 @@ class Conditional:
     def densities(self, points: Floats, inputs: Inputs) -> Floats:
         """Log density (S,) at points x (S, p + i)."""
         away = points[:, : len(self.entries.partial)] - self.mean
-        return self.model.densities(self.theta(points), inputs) - 0.5 * np.einsum(
-            "si,ij,sj->s", away, self.precision, away
-        )
+        pull = 0.5 * np.einsum("si,ij,sj->s", away, self.precision, away)
+        return np.asarray(self.model.densities(self.theta(points), inputs) - pull)
 
     def parameters(self, points: Floats, _: Any) -> Floats:
         """The points themselves: what certificates look at."""

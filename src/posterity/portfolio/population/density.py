@@ -101,9 +101,7 @@ class PopulationDensity:
         sds, correlations, between, shared = self.slices
         lower, omega, delta = (x[0] for x in self.spreads(psi[None]))
         means, covariances, mean, covariance, factors = self.levels(lower, omega, delta)
-        by_lower, by_delta = kernels.scores(
-            self.coefficients, self.group, lower, delta, means, covariances
-        )
+        by_lower, by_delta = kernels.scores(self.coefficients, self.group, lower, delta, means, covariances)
         out = np.zeros(len(psi))
         for j in range(sds.start, correlations.stop):
             ahead, behind = psi.copy(), psi.copy()
@@ -113,7 +111,12 @@ class PopulationDensity:
             out[j] = (by_lower * moved).sum()
         if omega.size:
             by_omega, _ = kernels.scores(
-                factors, np.zeros(self.groups, np.int64), np.diag(omega), np.zeros(0), mean[None], covariance[None]
+                factors,
+                np.zeros(self.groups, np.int64),
+                np.diag(omega),
+                np.zeros(0),
+                mean[None],
+                covariance[None],
             )
             out[between] = np.diag(by_omega) * omega
         out[shared] = by_delta
@@ -131,22 +134,24 @@ class PopulationDensity:
         hessian = np.array(rows)
         return -float(self.densities(psi[None])[0]), -self.gradient(psi), (hessian + hessian.T) / 2
 
-    def levels(self, lower: Floats, omega: Floats, delta: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    def levels(
+        self, lower: Floats, omega: Floats, delta: Floats
+    ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """Means (groups, p) and covariances (groups, p, p) of the groups' means given the spread, those of
         the population's mean, and the groups' factors (groups, 1, 1 + p + p²).
         """
         p = self.partial
         g, h = kernels.totals(self.coefficients, self.group, lower, delta, self.groups)
-        factors = np.concatenate(
-            [np.zeros((self.groups, 1)), h, g.reshape(self.groups, p * p)], axis=1
-        )[:, None]
+        factors = np.concatenate([np.zeros((self.groups, 1)), h, g.reshape(self.groups, p * p)], axis=1)[
+            :, None
+        ]
         if not omega.size:
             covariance = np.linalg.inv(np.eye(p) + g[0])
             mean = covariance @ h[0]
             return mean[None], covariance[None], mean, covariance, factors
-        gt, ht = kernels.totals(factors, np.zeros(self.groups, np.int64), np.diag(omega), np.zeros(0), 1)
-        covariance = np.linalg.inv(np.eye(p) + gt[0])
-        mean = covariance @ ht[0]
+        gt, ht = self._of_groups(g, h, omega)
+        covariance = np.linalg.inv(np.eye(p) + gt)
+        mean = covariance @ ht
         # μ_g = μ + ωu: given μ Gaussian with this gain and covariance.
         inner = np.linalg.inv(np.eye(p) + omega[:, None] * g * omega)
         spread = omega[:, None] * inner * omega
@@ -156,28 +161,39 @@ class PopulationDensity:
 
     def draw_means(self, psis: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Draws of the population's mean (S, p) and of the groups' (S, groups, p), one for each ψ."""
-        lower, between, deltas = self.spreads(psis)
-        p, top, means = self.partial, [], []
-        for low, omega, delta in zip(lower, between, deltas, strict=True):
-            g, h = kernels.totals(self.coefficients, self.group, low, delta, self.groups)
-            if omega.size:
-                factors = np.concatenate([np.zeros((self.groups, 1)), h, g.reshape(self.groups, p * p)], 1)[:, None]
-                gt, ht = kernels.totals(factors, np.zeros(self.groups, np.int64), np.diag(omega), np.zeros(0), 1)
-                mean = _gaussian(rng, np.eye(p) + gt[0], ht[0])
-                inner = np.linalg.inv(np.eye(p) + omega[:, None] * g * omega)
-                spread = omega[:, None] * inner * omega
-                centre = mean + np.einsum("gij,gj->gi", spread, h - g @ mean)
-                noise = np.einsum("gij,gj->gi", np.linalg.cholesky(inner), rng.standard_normal((self.groups, p)))
-                means.append(centre + omega * noise)
-            else:
-                mean = _gaussian(rng, np.eye(p) + g[0], h[0])
-                means.append(mean[None])
-            top.append(mean)
-        return np.array(top), np.array(means)
+        drawn = [self._draw_means(*one, rng) for one in zip(*self.spreads(psis), strict=True)]
+        return np.array([mean for mean, _ in drawn]), np.array([means for _, means in drawn])
+
+    def _draw_means(
+        self, lower: Floats, omega: Floats, delta: Floats, rng: np.random.Generator
+    ) -> tuple[Floats, Floats]:
+        p, groups = self.partial, self.groups
+        g, h = kernels.totals(self.coefficients, self.group, lower, delta, groups)
+        if not omega.size:
+            mean = _gaussian(rng, np.eye(p) + g[0], h[0])
+            return mean, mean[None]
+        gt, ht = self._of_groups(g, h, omega)
+        mean = _gaussian(rng, np.eye(p) + gt, ht)
+        inner = np.linalg.inv(np.eye(p) + omega[:, None] * g * omega)
+        spread = omega[:, None] * inner * omega
+        centre = mean + np.einsum("gij,gj->gi", spread, h - g @ mean)
+        noise = np.einsum("gij,gj->gi", np.linalg.cholesky(inner), rng.standard_normal((groups, p)))
+        return mean, centre + omega * noise
+
+    def _of_groups(self, g: Floats, h: Floats, omega: Floats) -> tuple[Floats, Floats]:
+        """The factor (p, p), (p,) of the population's mean from those of the groups' means."""
+        factors, one = self._as_entities(g, h), np.zeros(self.groups, np.int64)
+        gt, ht = kernels.totals(factors, one, np.diag(omega), np.zeros(0), 1)
+        return gt[0], ht[0]
+
+    def _as_entities(self, g: Floats, h: Floats) -> Floats:
+        """Groups' factors in the shape of entities' (groups, 1, 1 + p + p²): the same functions take them."""
+        flat = g.reshape(self.groups, self.partial**2)
+        return np.concatenate([np.zeros((self.groups, 1)), h, flat], axis=1)[:, None]
 
 
 def correlation_factor(z: Floats, p: int) -> Floats:
-    """Cholesky factors (S, p, p) of correlation matrices from partial correlations tanh(z) (S, p(p − 1)/2)."""
+    """Cholesky factors (S, p, p) of correlation matrices; partial correlations are tanh(z) (S, p(p − 1)/2)."""
     lower = np.zeros((len(z), p, p))
     lower[:, 0, 0] = 1
     partial, at = np.tanh(z), 0

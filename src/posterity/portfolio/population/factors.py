@@ -65,8 +65,8 @@ def _converged(mode: Mode | None = None) -> Mode | None:
 
 
 def expand(target: Conditional, inputs: Inputs, mode: Mode, steps: Floats) -> Factor:
-    """The factor of one entity by expansion at its conditional mode; `steps` (k,) are those of the differences
-    in the shared parameters.
+    """The factor of one entity by expansion at its conditional mode; `steps` (k,) are those of the
+    differences in the shared parameters.
     """
     x, k = mode.theta, len(steps)
     at = bind(_quadratic, target, inputs, x)
@@ -99,7 +99,7 @@ def _quadratic(target: Conditional, inputs: Inputs, x: Floats, delta: Floats) ->
     if len(free) > p:
         inner, cross = q[p:, p:], q[:p, p:]
         solved = np.linalg.solve(inner, np.column_stack([eta[p:], cross.T]))
-        sign, log_det = np.linalg.slogdet(inner)
+        _, log_det = np.linalg.slogdet(inner)
         constant += 0.5 * float(eta[p:] @ solved[:, 0]) - 0.5 * float(log_det)
         eta, q = eta[:p] - cross @ solved[:, 0], q[:p, :p] - cross @ solved[:, 1:]
     eta, q = _bounded(eta, q, x[:p], target.precision)
@@ -195,15 +195,11 @@ def _match_shared(
     """Slope and curvature of the constant in shared parameter j such that the factor's evidence moves as
     that of the draws does.
     """
-    thetas = target.theta(points)
-    here = target.model.densities(thetas, inputs)
+    thetas = np.tile(target.theta(points), (3, 1))
+    thetas[:, target.entries.shared[j]] += np.repeat([0, step, -step], len(points))
+    here, *there = np.split(target.model.densities(thetas, inputs), 3)
+    moved = [float(logsumexp(density - here, b=weights)) for density in there]
     k = len(target.shared)
-    moved = []
-    for sign in (1, -1):
-        there = thetas.copy()
-        there[:, target.entries.shared[j]] += sign * step
-        change = target.model.densities(there, inputs) - here
-        moved.append(float(logsumexp(change, b=weights)))
     row = k + sum(range(1, j + 1)) + j + 1
     first, second = coefficients[1 + j], coefficients[row]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 type Floats = NDArray[np.float64]
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def _cholesky(a: Floats) -> bool:
     """Replace the lower triangle of `a` by its Cholesky factor; False where there is none."""
     n = a.shape[0]
@@ -33,8 +33,8 @@ def _cholesky(a: Floats) -> bool:
     return True
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
-def _integrate(
+@nb.njit(cache=True)
+def _integrate(  # noqa: C901 - loops, which numba compiles and NumPy's calls would slow down
     q: Floats, eta: Floats, lower: Floats, m: Floats, a: Floats, y: Floats, g: Floats, h: Floats
 ) -> float:
     """One factor (q, eta) integrated over N(·, LL'): its G into `g`, h into `h`; returns the constant.
@@ -84,7 +84,7 @@ def _integrate(
     return constant
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def _at(coefficients: Floats, delta: Floats, out: Floats) -> None:
     """The factor (c, η, Q, flattened) of one entity where the shared parameters are `delta` away."""
     k, size = delta.shape[0], out.shape[0]
@@ -93,14 +93,14 @@ def _at(coefficients: Floats, delta: Floats, out: Floats) -> None:
     for j in range(k):
         for v in range(size):
             out[v] += delta[j] * coefficients[1 + j, v]
-        for l in range(j + 1):
-            weight = delta[j] * delta[l] * (0.5 if j == l else 1.0)
+        for i in range(j + 1):
+            weight = delta[j] * delta[i] * (0.5 if j == i else 1.0)
             for v in range(size):
                 out[v] += weight * coefficients[row, v]
             row += 1
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def log_marginals(
     coefficients: Floats, group: NDArray[np.int64], lowers: Floats, between: Floats, deltas: Floats
 ) -> Floats:
@@ -141,7 +141,7 @@ def log_marginals(
     return out
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def totals(
     coefficients: Floats, group: NDArray[np.int64], lower: Floats, delta: Floats, groups: int
 ) -> tuple[Floats, Floats]:
@@ -158,7 +158,7 @@ def totals(
     return gs, hs
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def scores(
     coefficients: Floats,
     group: NDArray[np.int64],
@@ -170,8 +170,8 @@ def scores(
     """Gradients of the log marginal in L (p, p) and in the shared parameters (k,).
 
     By Fisher's identity they are posterior expectations of the complete-data score; `means` (groups, p) and
-    `covariances` (groups, p, p) are those of the groups' means given all data. With a = μ + Lz and z ~ N(0, I)
-    the score in L is (η − Qa)z', which needs no inverse of L.
+    `covariances` (groups, p, p) are those of the groups' means given all data. With a = μ + Lz and
+    z ~ N(0, I) the score in L is (η − Qa)z', which needs no inverse of L.
     """
     p, k = lower.shape[0], delta.shape[0]
     by_lower, by_delta = np.zeros((p, p)), np.zeros(k)
@@ -196,21 +196,21 @@ def scores(
                 slope[:] = coefficients[e, 1 + j]
                 row = 1 + k
                 for i in range(k):
-                    for l in range(i + 1):
+                    for other in range(i + 1):
                         if i == j:
-                            slope += delta[l] * coefficients[e, row]
-                        elif l == j:
+                            slope += delta[other] * coefficients[e, row]
+                        elif other == j:
                             slope += delta[i] * coefficients[e, row]
                         row += 1
                 by_delta[j] += slope[0]
                 for i in range(p):
                     by_delta[j] += slope[1 + i] * at[i]
-                    for l in range(p):
-                        by_delta[j] -= 0.5 * slope[1 + p + i * p + l] * second[i, l]
+                    for other in range(p):
+                        by_delta[j] -= 0.5 * slope[1 + p + i * p + other] * second[i, other]
     return by_lower, by_delta
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def at_each(coefficients: Floats, deltas: Floats) -> Floats:
     """One entity's factor (S, 1 + p + p²) where the shared parameters are each of `deltas` (S, k) away."""
     out = np.empty((deltas.shape[0], coefficients.shape[1]))

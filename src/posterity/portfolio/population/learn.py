@@ -7,24 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from posterity.config import PriorSpec
 from posterity.errors import PosterityError
 from posterity.inference import adaptive, laplace
-from posterity.inference.compiled import CompiledModel, Inputs
 from posterity.inference.mode import Mode
 from posterity.inference.posterior import Failure
-from posterity.portfolio.population.conditional import Conditional, Entries
 from posterity.portfolio.population.density import LogDensity, PopulationDensity
-from posterity.portfolio.population.factors import (
-    Factor,
-    expand,
-    first_mode,
-    match_moments,
-    next_mode,
-    standardised,
-)
+from posterity.portfolio.population.factors import Factor, standardised
 from posterity.portfolio.population.spreads import log_density
+from posterity.portfolio.population.sweep import Setting, State, Teacher, expand_all
 from posterity.portfolio.population.value import Population
+from posterity.portfolio.runners import Runner
 
 type Floats = NDArray[np.float64]
 
@@ -46,35 +38,8 @@ FEW_DRAWS = 400
 
 
 @dataclass(frozen=True)
-class Teacher:
-    """An established entity: its inputs hold the flat mixture."""
-
-    entity: str
-    key: str
-    group: str
-    inputs: Inputs
-    rows: int
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is learned and under which priors: declared moments (D,) and starts (K, D) on the unconstrained
-    scale, priors of spreads by entry of θ, the rule for the covariance (auto, full or diagonal).
-    """
-
-    model: CompiledModel
-    entries: Entries
-    mean: Floats
-    sd: Floats
-    starts: Floats
-    spread: Mapping[int, PriorSpec]
-    covariance: str = "auto"
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class Learned:
-    """A population with the factors it was learned from, by entity, expanded at the shared values `origin`."""
+    """A population with the factors that taught it, by entity, expanded at the shared values `origin`."""
 
     population: Population
     origin: Floats
@@ -82,25 +47,14 @@ class Learned:
     failed: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class _State:
-    """Where a sweep stands: a population as a point, in raw coordinates."""
-
-    entries: Entries
-    means: Floats  # (G, p)
-    precision: Floats  # (p, p)
-    shared: Floats  # (k,)
-    steps: Floats  # (k,)
-    psi: Floats | None = None
-
-
-def learn(setting: Setting, teachers: Sequence[Teacher]) -> Learned:
+def learn(setting: Setting, teachers: Sequence[Teacher], runner: Runner | None = None) -> Learned:
     """The population that taught entities were drawn from.
 
     Each sweep finds every entity's conditional mode under the current population and expands its likelihood
     there, then finds the mode of the population's marginal posterior, in closed form given the expansions;
     it ends when the population stands still. The first sweep lets shared parameters vary, for a first guess.
-    The last population is importance-sampled from its mode and curvature, k̂ its certificate.
+    The last population is importance-sampled from its mode and curvature, k̂ its certificate. `runner` maps
+    the entities; without one they are expanded in this process.
 
     Raises PosterityError with fewer than `FEWEST` teachers that have a mode.
     """
@@ -114,11 +68,11 @@ def learn(setting: Setting, teachers: Sequence[Teacher]) -> Learned:
     sweep = 0
     for sweep in range(SWEEPS):
         deciding = sweep <= 1 or (moments and not any(f.moments for f in factors.values()))
-        factors = _map(setting, state, teachers, index, factors, moments=moments)
+        factors = expand_all(setting, state, teachers, index, factors, moments=moments, runner=runner)
         if len(factors) < FEWEST:
             raise PosterityError(
-                f"{len(factors)} of {len(teachers)} established entities have a mode to learn from; a population "
-                f"takes at least {FEWEST}"
+                f"{len(factors)} of {len(teachers)} established entities have a mode to learn from; "
+                f"a population takes at least {FEWEST}"
             )
         density, mode, full = _shape(setting, state, factors, index, full, mode, deciding)
         point = _point(state, density, mode)
@@ -149,10 +103,10 @@ def learn(setting: Setting, teachers: Sequence[Teacher]) -> Learned:
     return Learned(population, state.shared, factors, failed)
 
 
-def _first(setting: Setting, groups: int) -> _State:
+def _first(setting: Setting, groups: int) -> State:
     entries = setting.entries.all_partial()
     own = entries.partial
-    return _State(
+    return State(
         entries,
         np.tile(setting.mean[own], (groups, 1)),
         np.diag(setting.sd[own] ** -2.0),
@@ -161,55 +115,9 @@ def _first(setting: Setting, groups: int) -> _State:
     )
 
 
-def _map(
-    setting: Setting,
-    state: _State,
-    teachers: Sequence[Teacher],
-    index: Mapping[str, int],
-    before: Mapping[str, Factor],
-    *,
-    moments: bool,
-) -> dict[str, Factor]:
-    """Every entity's factor under the current population; entities without a mode are left out."""
-    found: dict[str, Factor] = {}
-    free = state.entries.free
-    starts = setting.starts[:, free]
-    for teacher in teachers:
-        centre = state.means[index[teacher.entity]]
-        target = Conditional(setting.model, state.entries, state.shared, centre, state.precision)
-        known = before.get(teacher.entity)
-        if known is None:
-            mode = first_mode(target, teacher.inputs, starts)
-        elif len(known.mode) == len(free) and state.psi is not None:
-            mode = next_mode(target, teacher.inputs, [known.mode])
-        else:
-            # The first population may show an entity that it climbed the wrong hill.
-            was = _narrowed(setting, known.mode)
-            usual = np.concatenate([centre, was[len(centre) :]])
-            mode = next_mode(target, teacher.inputs, [was, usual])
-        if mode is None:
-            continue
-        factor = expand(target, teacher.inputs, mode, state.steps)
-        if moments:
-            # The same noise at every sweep, so that factors stand still when the population does.
-            own = np.random.default_rng(np.random.SeedSequence([setting.seed, int(teacher.key[:8] or "0", 16)]))
-            factor = match_moments(target, teacher.inputs, mode, factor, state.steps, own)
-        found[teacher.entity] = factor
-    return found
-
-
-def _narrowed(setting: Setting, mode: Floats) -> Floats:
-    """A mode of the first sweep, where shared entries varied, without them."""
-    if len(mode) == len(setting.entries.free):
-        return mode
-    transferred = setting.entries.transferred
-    kept = np.isin(transferred, setting.entries.partial)
-    return np.concatenate([mode[: len(transferred)][kept], mode[len(transferred) :]])
-
-
 def _reduce(
     setting: Setting,
-    state: _State,
+    state: State,
     factors: Mapping[str, Factor],
     index: Mapping[str, int],
     groups: int,
@@ -249,7 +157,7 @@ def _reduce(
     return density, Mode(best.x, value, hessian, True)
 
 
-def _shared_prior(setting: Setting, state: _State) -> LogDensity:
+def _shared_prior(setting: Setting, state: State) -> LogDensity:
     """The declared prior of shared parameters by its moments, as a function of distances."""
     mean, sd = setting.mean[state.entries.shared], setting.sd[state.entries.shared]
 
@@ -261,7 +169,7 @@ def _shared_prior(setting: Setting, state: _State) -> LogDensity:
 
 def _shape(
     setting: Setting,
-    state: _State,
+    state: State,
     factors: Mapping[str, Factor],
     index: Mapping[str, int],
     full: bool,
@@ -291,10 +199,10 @@ def _shape(
 def _evidence(mode: Mode) -> float:
     """Laplace's log evidence."""
     log_det = float(np.linalg.slogdet(mode.hessian)[1])
-    return -mode.height + 0.5 * len(mode.theta) * np.log(2 * np.pi) - 0.5 * log_det
+    return float(-mode.height + 0.5 * len(mode.theta) * np.log(2 * np.pi) - 0.5 * log_det)
 
 
-def _point(state: _State, density: PopulationDensity, mode: Mode) -> tuple[Floats, Floats]:
+def _point(state: State, density: PopulationDensity, mode: Mode) -> tuple[Floats, Floats]:
     """Position and sds of a population, for the question whether it moved: ψ and the groups' means."""
     lower, omega, delta = (x[0] for x in density.spreads(mode.theta[None]))
     means, covariances, *_ = density.levels(lower, omega, delta)
@@ -305,9 +213,7 @@ def _point(state: _State, density: PopulationDensity, mode: Mode) -> tuple[Float
     return np.concatenate([psi, means.ravel()]), np.concatenate([sds, spread.ravel()])
 
 
-def _next(
-    setting: Setting, state: _State, density: PopulationDensity, mode: Mode, *, first: bool
-) -> _State:
+def _next(setting: Setting, state: State, density: PopulationDensity, mode: Mode, *, first: bool) -> State:
     """The population at the mode, as the next sweep's point."""
     lower, omega, delta = (x[0] for x in density.spreads(mode.theta[None]))
     standard, *_ = density.levels(lower, omega, delta)
@@ -319,11 +225,11 @@ def _next(
         precision = np.linalg.inv(low @ low.T + 1e-10 * np.diag(setting.sd[own] ** 2))
         sds = np.sqrt(np.diagonal(np.linalg.inv(mode.hessian)))[density.slices[-1]]
         steps = np.clip(2 * sds, 1e-4, STEP)
-        return _State(state.entries, means, precision, state.shared + delta, steps, mode.theta)
+        return State(state.entries, means, precision, state.shared + delta, steps, mode.theta)
     entries = setting.entries
     partial, shared = (np.searchsorted(own, x) for x in (entries.partial, entries.shared))
     covariance = (low @ low.T)[np.ix_(partial, partial)] + 1e-10 * np.diag(setting.sd[entries.partial] ** 2)
-    return _State(
+    return State(
         entries,
         means[:, partial],
         np.linalg.inv(covariance),
@@ -339,10 +245,9 @@ def _draws(density: PopulationDensity, mode: Mode, rng: np.random.Generator) -> 
     size = int(np.clip(POINTS // len(density.group), FEW_DRAWS, MOST_DRAWS))
     kept = int(np.clip(NUMBERS // each, FEW_DRAWS, size))
     options = {"draws": size, "chains": 1}
-    target: CompiledModel = density  # type: ignore[assignment]  # the same three functions
-    drawn = laplace.fit(target, (), [mode], rng, **options)
+    drawn = laplace.fit(density, (), [mode], rng, **options)
     if isinstance(drawn, Failure) or drawn.diagnostics.khat > 0.5:
-        drawn = adaptive.fit(target, (), [mode], rng, **options)
+        drawn = adaptive.fit(density, (), [mode], rng, **options)
     if isinstance(drawn, Failure):
         raise PosterityError(f"the population's posterior cannot be sampled: {drawn.reason}")
     thinned = np.linspace(0, size - 1, kept).astype(int)
@@ -351,7 +256,7 @@ def _draws(density: PopulationDensity, mode: Mode, rng: np.random.Generator) -> 
 
 def _population(
     setting: Setting,
-    state: _State,
+    state: State,
     density: PopulationDensity,
     psis: Floats,
     rng: np.random.Generator,

@@ -15,11 +15,11 @@ from posterity.inference.mixture import Mixture
 from posterity.inference.posterior import Failure, Posterior
 from posterity.inference.transferred import numbers as mixture_numbers
 from posterity.models.arrays import arrays
+from posterity.panel import Rows
 from posterity.portfolio.population.conditional import Conditional, Entries
 from posterity.portfolio.population.factors import Factor
 from posterity.portfolio.population.kernels import at_each
 from posterity.portfolio.population.value import Population
-from posterity.panel import Rows
 
 type Floats = NDArray[np.float64]
 
@@ -75,8 +75,10 @@ def fit_pooled(
     outcome: Posterior | Failure = Failure("it had no factor in the population", METHOD)
     if entity in pooling.factors:
         drawn = _weighted(model, inputs, pooling, entity, rng, size)
-        outcome = posterior(METHOD, drawn, rng, inference.draws, inference.chains) if drawn else Failure(
-            "no draw has a finite density", METHOD
+        outcome = (
+            posterior(METHOD, drawn, rng, inference.draws, inference.chains)
+            if drawn
+            else Failure("no draw has a finite density", METHOD)
         )
     reasons = (outcome.reason,) if isinstance(outcome, Failure) else open_gates(outcome, gates)
     if not reasons:
@@ -106,7 +108,9 @@ def without(pooling: Pooling, entity: str, rng: np.random.Generator) -> Mixture:
     draws[:, list(population.shared)] = population.shared_values[which]
     # From many teachers, what is left to know of the population no longer bends its predictive distribution.
     if len(population.teachers) >= MANY:
-        return Mixture.gaussian(draws.mean(axis=0), np.cov(draws, rowvar=False).reshape(2 * (draws.shape[1],)))
+        return Mixture.gaussian(
+            draws.mean(axis=0), np.cov(draws, rowvar=False).reshape(2 * (draws.shape[1],))
+        )
     return Mixture.fitted(draws, most=2)
 
 
@@ -166,14 +170,21 @@ def _conditionals(
     inverse = np.linalg.inv(inner)
     away = lower @ (inverse.transpose(0, 2, 1) @ half)
     at_mean = factors[:, 0] + (eta * mu).sum(1) - 0.5 * np.einsum("si,sij,sj->s", mu, q, mu)
-    evidence = at_mean + 0.5 * (half[..., 0] ** 2).sum(1) - np.log(np.diagonal(inner, axis1=1, axis2=2)).sum(1)
+    evidence = (
+        at_mean + 0.5 * (half[..., 0] ** 2).sum(1) - np.log(np.diagonal(inner, axis1=1, axis2=2)).sum(1)
+    )
     return mu + away[..., 0], lower @ inverse.transpose(0, 2, 1), factors, evidence
 
 
 def _rest(
-    model: CompiledModel, inputs: Inputs, pooling: Pooling, entity: str, partial: Floats, rng: np.random.Generator
+    model: CompiledModel,
+    inputs: Inputs,
+    pooling: Pooling,
+    entity: str,
+    partial: Floats,
+    rng: np.random.Generator,
 ) -> tuple[Floats, Floats]:
-    """Independent entries drawn given the partial ones from the expansion at the mode, and their log density."""
+    """Independent entries given the partial ones, from the expansion at the mode, and their log density."""
     entries, p = pooling.entries, partial.shape[1]
     mode = pooling.factors[entity].mode
     target = Conditional(model, entries, pooling.origin, np.zeros(p), np.zeros((p, p)))

@@ -13,7 +13,7 @@ from posterity.models import Description
 from posterity.models.arrays import arrays
 from posterity.panel import Rows
 from posterity.portfolio.population.conditional import Entries
-from posterity.portfolio.population.learn import Setting
+from posterity.portfolio.population.sweep import Setting
 
 STARTS = 32
 
@@ -47,12 +47,13 @@ def likelihood_inputs(model: CompiledModel, rows: Rows) -> Inputs:
 
 def setting(config: Config, description: Description, rows: Rows) -> Setting:
     """How a population of this configuration is learned; `rows` of any entity give shapes to the inputs."""
-    model = compiled(transferred(config, description))
+    structure = transferred(config, description)
+    model = compiled(structure)
     inputs = likelihood_inputs(model, rows)
     mean, sd = declared_moments(model, inputs)
     pool = (config.transfer or Transfer()).pool
     return Setting(
-        model,
+        structure,
         entries_of(model, config),
         mean,
         sd,

@@ -19,7 +19,10 @@ def log_density(spec: PriorSpec | None, declared_sd: float) -> Callable[[Floats]
     """
     if spec is None:
         return stats.halfnorm.logpdf  # type: ignore[no-any-return]
-    frozen = _frozen(spec.dist, {name: float(value) for name, value in spec.kwargs.items()})
+    frozen = _frozen(
+        spec.dist,
+        {name: float(value) for name, value in spec.kwargs.items() if isinstance(value, int | float)},
+    )
 
     def density(sd: Floats) -> Floats:
         return np.asarray(frozen.logpdf(sd * declared_sd) + np.log(declared_sd))

@@ -95,8 +95,8 @@ class Population:
         return rows
 
     def compare(self, other: "Population") -> list[dict[str, Any]]:
-        """How far another population is from this one, quantity by quantity: shift in this one's sds and ratio
-        of sds. Quantities that only one of them has are left out.
+        """How far another population is from this one, quantity by quantity: shift in this one's sds and
+        ratio of sds. Quantities that only one of them has are left out.
         """
         theirs = {(row["entry"], row["quantity"]): row for row in other.summary()}
         rows = []
