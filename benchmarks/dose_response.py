@@ -3,8 +3,9 @@
     python benchmarks/dose_response.py [--groups 3000] [--json] [--skip joint_nuts,joint_advi] [--scaling]
 
 Every fit is `Portfolio(config).fit(path)` in a process of its own with two workers: from the Parquet file
-to the published result, imports and compilation included, 1,000 draws a group, 134 rows a group. Peak memory is
-the sum of proportional set sizes over the process tree. Agreement is with joint NUTS on at most 300 groups:
+to the published result, imports and compilation included, 1,000 draws a group, 134 rows a group. Peak
+memory is the sum of proportional set sizes over the process tree. Agreement is with joint NUTS on at most
+300 groups:
 
 - population_mean_sds: the largest shift of a population parameter's posterior mean (means of and sds between
   groups of the unconstrained parameters, the shared log sigma), in sds of the reference (bound: 0.1);
@@ -75,9 +76,8 @@ def run(groups: int, skip: set[str], scaling: bool, folder: Path) -> dict[str, A
     report: dict[str, Any] = {"seconds": {"two_stage": seconds, "joint_advi": None}, "peak_gb": peak}
     if "joint_advi" not in skip:
         advi, report["seconds"]["joint_advi"], _ = measured("joint ADVI", groups, ADVI, folder)
-        say(
-            f"joint ADVI takes {report['seconds']['joint_advi'] / seconds:.1f} times as long; against two stages:"
-        )
+        slower = report["seconds"]["joint_advi"] / seconds
+        say(f"joint ADVI takes {slower:.1f} times as long; against two stages:")
         compared(population(two), population(advi))
         say(f"  median ratio of the groups' sds {sd_ratio(two, advi):.2f}")
     names = ("population_mean_sds", "population_sd_ratio", "entity_share")

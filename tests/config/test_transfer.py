@@ -166,6 +166,17 @@ def test_methods_go_with_their_pooling(case):
 
 
 @pytest.mark.parametrize(
+    ("section", "path"),
+    [("{pool: {within: region}}", "pool.within"), ("{rules: [{learn: a, from: declared}]}", "rules")],
+)
+def test_a_joint_model_has_one_population(section, path):
+    text = BASE.replace("{method: auto}", "{pooling: joint, method: nuts}")
+    assert loads(f"{text}\ntransfer: {{robust: 0.2}}\n").transfer.robust == 0.2
+    with pytest.raises(ConfigError, match=rf"transfer\.{path}: a joint model has one population"):
+        loads(f"{text}\ntransfer: {section}\n")
+
+
+@pytest.mark.parametrize(
     "text", ["{pooling: joint, method: nuts}", "{pooling: joint, method: advi, minibatch: 9}"]
 )
 def test_joint_models_are_taken(text):

@@ -235,7 +235,7 @@ def by(method: str, model: CompiledModel, given: Inputs) -> Posterior:
     return outcome
 
 
-@pytest.mark.parametrize("method", ["auto", "nuts"])
+@pytest.mark.parametrize("method", ["auto", pytest.param("nuts", marks=pytest.mark.slow)])
 def test_posterior_under_two_components_is_exact(method: str) -> None:
     """Nothing is independent here; the twin, another mixture, is far outside the same errors."""
     model = interpreted(MEAN, transferred=["a"])

@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from posterity.config.schema import Gates
+from posterity.config.schema import Gates, Inference
 from posterity.inference.compiled import CompiledModel
 from posterity.inference.fit import Seeds
 from posterity.inference.mixture import Mixture
+from posterity.inference.transferred import numbers
 from posterity.panel import Rows
+from posterity.portfolio.agreement import agreement
 from posterity.portfolio.entity import EntityFit
 from posterity.portfolio.prior import Prior
-from tests.entities import configuration, fitted, interpreted, prior, rows
+from tests.entities import configuration, fitted, inputs, interpreted, prior, rows
 
+KEY = "00112233445566778899aabbccddeeff"
 SD = 2.0
 KNOWN = {"dist": "Normal", "kwargs": {"mu": "m", "sigma": SD}}
 LINE = {"m": {"expression": "a + b * x"}}
@@ -92,16 +95,20 @@ def test_rows_unlike_the_prior_flag_the_entity_with_a_sentence() -> None:
 
 def test_conflict_is_uniform_for_rows_from_the_informative_prior() -> None:
     """Not from the whole mixture, whose vague part would hide conflicts; the twin is a shifted entity."""
-    found = []
-    for seed in range(120):
-        conflict = fit(entity(np.random.default_rng(seed)), draws=50, chains=1).conflict_p
-        assert conflict is not None
-        found.append(conflict)
-    assert stats.kstest(found, "uniform").pvalue > 1e-3
-    shifted = [
-        fit(entity(np.random.default_rng(s), shift=3), draws=50, chains=1).conflict_p for s in range(60)
-    ]
-    assert stats.kstest(shifted, "uniform").pvalue < 1e-4
+    posterior = fit(entity(np.random.default_rng(4))).outcome
+
+    def conflicts(shift: float) -> list[float]:
+        found = []
+        for seed in range(150):
+            given = entity(np.random.default_rng(seed), shift=shift)
+            arguments = inputs(model(), given, numbers(ROBUST.mixture))
+            seeds = Seeds.of(seed, KEY)
+            compared = agreement(model(), arguments, given.target, ROBUST, posterior, Inference(), seeds)
+            found.append(compared.conflict_p)
+        return found
+
+    assert stats.kstest(conflicts(0), "uniform").pvalue > 1e-3
+    assert stats.kstest(conflicts(3), "uniform").pvalue < 1e-4
 
 
 def test_without_a_transferred_prior_there_is_nothing_to_agree_with() -> None:
@@ -178,9 +185,8 @@ def test_the_same_twice_and_streams_of_before() -> None:
     one, two = fit(given), fit(given)
     np.testing.assert_array_equal(one.outcome.draws, two.outcome.draws)
     assert (one.conflict_p, one.vague_weight) == (two.conflict_p, two.vague_weight)
-    key = "00112233445566778899aabbccddeeff"
-    words = [int(key[i : i + 8], 16) for i in range(0, 32, 8)]
-    seeds = Seeds.of(3, key)
+    words = [int(KEY[i : i + 8], 16) for i in range(0, 32, 8)]
+    seeds = Seeds.of(3, KEY)
     before = np.random.SeedSequence([3, *words]).spawn(5)
     for name, child in zip(("laplace", "adaptive", "nuts", "careful", "predict"), before, strict=True):
         np.testing.assert_array_equal(getattr(seeds, name).generate_state(4), child.generate_state(4))

@@ -122,6 +122,7 @@ def test_the_joint_part_is_over_the_trained_models_own_scale(exported: Exported,
     )
     model = CompiledModel(build(describe(exported.plain, rows)))
     assert exported.prior.entries == model.unconstrained_names
+    assert exported.prior.model == model.description.key
     prior_file.check_fits(exported.prior, describe(exported.plain, rows))
     prior_file.check_fits(exported.prior, describe(example.config, rows))
     draws = example.draws[example.draws["entity"] == ENTITY]

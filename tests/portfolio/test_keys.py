@@ -116,9 +116,9 @@ def test_a_parent_that_cannot_be_fitted_gives_way() -> None:
 
 def test_a_joint_model_has_one_wave_and_keys_that_know_everybody() -> None:
     inference = {"inference": {"method": "nuts", "pooling": "joint"}}
-    found = plan(sections=inference)
+    found = plan(sections=inference, rules=[])
     assert [(w.kind, len(w.entities)) for w in found.waves] == [("joint", 8)]
-    after = plan(changed(table(), ("P01", "north"), "adoption", [0.123]), sections=inference)
+    after = plan(changed(table(), ("P01", "north"), "adoption", [0.123]), sections=inference, rules=[])
     assert differ(found, after) == set(found.keys)
 
 

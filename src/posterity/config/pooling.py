@@ -21,8 +21,8 @@ DISCOUNTED = KINDS
 
 def findings(value: Raw, scope: Scope) -> Iterator[Finding]:
     """What is wrong with pooling, groups, spreads and rules."""
-    yield from _joint(mapping(value.get("inference")))
-    transfer = mapping(value.get("transfer"))
+    inference, transfer = mapping(value.get("inference")), mapping(value.get("transfer"))
+    yield from _joint(inference, transfer)
     pool = mapping(transfer.get("pool"))
     yield from _within(pool, scope)
     yield from _roles(pool, scope)
@@ -32,7 +32,7 @@ def findings(value: Raw, scope: Scope) -> Iterator[Finding]:
         yield from _rule(mapping(rule), ("transfer", "rules", number), scope)
 
 
-def _joint(inference: Raw) -> Iterator[Finding]:
+def _joint(inference: Raw, transfer: Raw) -> Iterator[Finding]:
     method, pooling = inference.get("method", "auto"), inference.get("pooling", "separate")
     place: Path = ("inference", "method" if "method" in inference else "pooling")
     if pooling == "separate" and method in JOINT and method not in SEPARATE:
@@ -49,6 +49,16 @@ def _joint(inference: Raw) -> Iterator[Finding]:
             f"minibatches are for joint models with {listed(MINIBATCH)}; leave it out",
             at_key=True,
         )
+
+    for path in (("pool", "within"), ("rules",)) if pooling == "joint" else ():
+        outer = mapping(transfer.get(path[0])) if len(path) > 1 else transfer
+        if outer.get(path[-1]):
+            yield Finding(
+                ("transfer", *path),
+                "a joint model has one population, from which everyone learns; leave this out, or take "
+                "`pooling: separate`",
+                at_key=True,
+            )
 
 
 def _within(pool: Raw, scope: Scope) -> Iterator[Finding]:

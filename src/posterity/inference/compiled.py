@@ -119,6 +119,18 @@ class CompiledModel:
         parts = [self._densities(thetas[i : i + at_once], *inputs) for i in range(0, len(thetas), at_once)]
         return np.concatenate(parts)
 
+    def declared_densities(self, names: Sequence[str], thetas: Floats, inputs: Inputs) -> Floats:
+        """Declared log prior (S,) of these parameters at each row of θ (S, D), on the unconstrained scale."""
+        key = tuple(names)
+        if key not in self._declared:
+            graph = self.graph.declared(key)
+            self._declared[key] = _compile([self.graph.thetas, *self.graph.symbols], graph, **VECTORS)
+        return self._declared[key](thetas, *inputs)  # type: ignore[no-any-return]
+
+    @cached_property
+    def _declared(self) -> dict[tuple[str, ...], Any]:
+        return {}
+
     def parameters(self, thetas: Floats, inputs: Inputs) -> Floats:
         """Parameters on their own scale for each row of θ (S, D): shape (S, P)."""
         size = len(thetas)

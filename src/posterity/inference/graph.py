@@ -106,6 +106,12 @@ class Graph:
             return batched
         return batched + LogMixture(self._positions)(self.thetas, *self.mixture.symbols)
 
+    def declared(self, names: Sequence[str]) -> Any:
+        """Declared log prior of these parameters at each of `thetas`, Jacobians included."""
+        variables = [v for v in self.built.model.free_RVs if self.built.owners[v.name] in names]
+        graph = self._replace(self.built.model.logp(vars=variables, jacobian=True))
+        return vectorize_graph(graph, {self.theta: self.thetas})
+
     @cached_property
     def parameters(self) -> list[Any]:
         """Parameters on their own scale at each of `thetas`."""

@@ -4,7 +4,7 @@
 L = diag(τ) C with C the Cholesky factor of a correlation matrix (identity unless `full`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,16 +17,15 @@ from pytensor.graph.replace import graph_replace, vectorize_graph
 
 from posterity.config import PriorSpec
 from posterity.errors import ModelError
-from posterity.models.build import GAP, PREVIOUS, TARGET, BuiltModel, index_name, quantity_value
-from posterity.models.likelihood import observe
+from posterity.models.build import BuiltModel
+from posterity.models.correlations import cholesky, partial_correlations
+from posterity.models.joint_rows import known_at, log_likelihood, rows_of
 
 type Floats = NDArray[np.float64]
 type Positions = NDArray[np.int64]
 
 MEAN, SD, RAW, OFFSET, OWN = "population_mean", "population_sd", "population_raw", "offset", "theta"
 SHARED, INDEPENDENT = "shared", "independent"
-LKJ = 2.0
-"""Shape of the correlations' prior (Lewandowski, Kurowicka & Joe, J. Multivariate Anal. 100:1989, 2009)."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,8 @@ class JointModel:
         size = sd.shape[-1]
         if RAW not in draws:
             return sd[..., None] * np.eye(size)
-        rows = cholesky(
-            [np.moveaxis(np.tanh(draws[RAW]), -1, 0)[i] for i in range(draws[RAW].shape[-1])], size, np
-        )
+        raw = np.moveaxis(np.tanh(draws[RAW]), -1, 0)
+        rows = cholesky(list(raw), size, np)
         unit = np.stack([np.stack(np.broadcast_arrays(*row, sd[..., 0])[:-1], -1) for row in rows], -2)
         return np.asarray(sd[..., None] * unit)
 
@@ -114,9 +112,9 @@ def build_joint(
         own = _values(built, pooling, entities)
         parameters = _at(built, own, list(built.parameters))
         _declared(built, pooling, own)
-        rows, index = _rows(data, entity, minibatch)
-    known, picks = _known(built, parameters, rows, index)
-    logp = _likelihood(built, known, picks, rows)
+        rows, index = rows_of(data, entity, minibatch)
+    known, picks = known_at(built, parameters, rows, index)
+    logp = log_likelihood(built, known, picks, rows)
     with model:
         pm.Potential("likelihood", logp.sum() * (1.0 if minibatch is None else len(entity) / minibatch))
     return JointModel(built, pooling, entities, model)
@@ -141,10 +139,8 @@ def _values(built: BuiltModel, pooling: Pooling, entities: int) -> dict[Any, Any
     if len(p.shared):
         blocks["shared"] = pm.Flat(SHARED, shape=len(p.shared), initval=p.mean[p.shared])
     if len(p.independent):
-        shape, begin = (entities, len(p.independent)), p.mean[p.independent]
-        blocks["independent"] = pm.Flat(
-            INDEPENDENT, shape=shape, initval=np.broadcast_to(begin, shape).copy()
-        )
+        begin = np.tile(p.mean[p.independent], (entities, 1))
+        blocks["independent"] = pm.Flat(INDEPENDENT, shape=begin.shape, initval=begin)
     found = {}
     for _, value, place, shape in shapes(built):
         kind = next(k for k in ("partial", "shared", "independent") if place.start in getattr(p, k))
@@ -161,14 +157,14 @@ def _population(built: BuiltModel, pooling: Pooling, entities: int) -> Any:
     size = len(partial)
     if not np.isfinite(pooling.sd[partial]).all():
         raise ModelError(
-            "a parameter with a flat prior cannot have a population: give it a proper prior, such as Normal, or "
-            "name it in transfer.pool.independent"
+            "a parameter with a flat prior cannot have a population: give it a proper prior, such as Normal, "
+            "or name it in transfer.pool.independent"
         )
     mean = pm.Normal(MEAN, pooling.mean[partial], pooling.sd[partial], shape=size)
     sd = pm.Deterministic(SD, pt.concatenate(_spreads(built, pooling)))
     lower = None
     if pooling.full and size > 1:
-        rows = cholesky(_correlations(size), size, pt)
+        rows = cholesky(partial_correlations(RAW, size), size, pt)
         lower = sd[:, None] * pt.stack([pt.stack([pt.as_tensor_variable(v) for v in row]) for row in rows])
     if pooling.centered:
         begin = np.tile(pooling.mean[partial], (entities, 1))
@@ -194,40 +190,6 @@ def _spreads(built: BuiltModel, pooling: Pooling) -> list[Any]:
     return found
 
 
-def _correlations(size: int) -> list[Any]:
-    """Canonical partial correlations, row by row below the diagonal, with the LKJ prior.
-
-    In column j of a matrix of size K the density of each is (1 - r²)^(η + (K - j)/2 - 2), j from 0; tanh's Jacobian
-    adds 1 to the exponent.
-    """
-    pairs = [(i, j) for i in range(size) for j in range(i)]
-    raw = pm.Flat(RAW, shape=len(pairs), initval=np.zeros(len(pairs)))
-    exponents = np.array([LKJ + (size - j) / 2 - 1 for _, j in pairs])
-    # log(1 - tanh(x)²) without the rounding of large x.
-    log_room = 2 * (np.log(2) - pt.abs(raw) - pt.log1p(pt.exp(-2 * pt.abs(raw))))
-    pm.Potential("correlations", (exponents * log_room).sum())
-    partial = pt.tanh(raw)
-    return [partial[i] for i in range(len(pairs))]
-
-
-def cholesky(partial: Sequence[Any], size: int, numbers: Any) -> list[list[Any]]:
-    """Rows of the Cholesky factor of a correlation matrix with these canonical partial correlations.
-
-    `numbers` is NumPy or PyTensor.
-    """
-    rows: list[list[Any]] = []
-    at = iter(partial)
-    for i in range(size):
-        left: Any = 1.0
-        row = []
-        for _ in range(i):
-            r = next(at)
-            row.append(r * numbers.sqrt(left))
-            left = left * (1 - r**2)
-        rows.append([*row, numbers.sqrt(left), *[0.0] * (size - i - 1)])
-    return rows
-
-
 def _at(built: BuiltModel, values: Mapping[Any, Any], variables: list[Any]) -> list[Any]:
     """Variables of the single model at these values, with an entity dimension in front unless shared."""
     graphs = built.model.replace_rvs_by_values(variables)
@@ -236,11 +198,10 @@ def _at(built: BuiltModel, values: Mapping[Any, Any], variables: list[Any]) -> l
 
 def _vectorized(built: BuiltModel, graphs: list[Any], values: Mapping[Any, Any]) -> list[Any]:
     numbers = built.description.numbers
-    fixed = {
-        d: pt.constant(numbers[d.name].astype(d.dtype)) for d in built.model.data_vars if d.name in numbers
-    }
-    fixed = {d: v.reshape((-1,)) if d.ndim else v for d, v in fixed.items()}
-    replaced = graph_replace(graphs, {d: d.type.filter_variable(v) for d, v in fixed.items()}, strict=False)
+    inputs = [d for d in built.model.data_vars if d.name in numbers]
+    shaped = {d: numbers[d.name].astype(d.dtype).reshape(-1 if d.ndim else ()) for d in inputs}
+    fixed = {d: d.type.filter_variable(pt.constant(value)) for d, value in shaped.items()}
+    replaced = graph_replace(graphs, fixed, strict=False)
     return list(vectorize_graph(replaced, dict(values)))
 
 
@@ -249,72 +210,14 @@ def _declared(built: BuiltModel, pooling: Pooling, values: Mapping[Any, Any]) ->
     kept = [rv for rv, _, place, _ in shapes(built) if place.start not in pooling.partial]
     if not kept:
         return
-    terms = built.model.logp(vars=kept, jacobian=True, sum=False)
+    terms: Any = built.model.logp(vars=kept, jacobian=True, sum=False)
     places = {rv: place.start for rv, _, place, _ in shapes(built)}
     total = []
     for rv, term, single in zip(kept, _vectorized(built, terms, values), terms, strict=True):
         if places[rv] in pooling.shared and term.ndim > single.ndim:
             raise ModelError(
-                f"{built.owners[rv.name]} is shared by all entities, but its prior refers to a parameter that "
-                "is not; share that too, or write numbers"
+                f"{built.owners[rv.name]} is shared by all entities, but its prior refers to a parameter "
+                "that is not; share that too, or write numbers"
             )
         total.append(term.sum())
     pm.Potential("declared", pt.sum(pt.stack(total)))
-
-
-class _Vector:
-    """A vector parameter at every row: `value[entries]` picks each row's entry from its own entity's vector."""
-
-    def __init__(self, value: Any, index: Any | None) -> None:
-        self._value, self._index = value, index
-
-    def __getitem__(self, entries: tuple[Any, ...]) -> Any:
-        return self._value[entries if self._index is None else (self._index, *entries)]
-
-
-def _rows(
-    data: Mapping[str, NDArray[Any]], entity: NDArray[np.int64], minibatch: int | None
-) -> tuple[dict[str, Any], Any]:
-    """Inputs by name and the entity index, over all rows or over a random batch of them."""
-    if minibatch is None:
-        return {name: pm.Data(name, values) for name, values in data.items()}, pm.Data("entity_index", entity)
-    batches = pm.Minibatch(*data.values(), entity, batch_size=min(minibatch, len(entity)))
-    return dict(zip(data, batches[:-1], strict=True)), batches[-1]
-
-
-def _known(
-    built: BuiltModel, parameters: Sequence[Any], rows: Mapping[str, Any], index: Any
-) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
-    """What quantities and likelihood refer to, each with one value a row (shared parameters: one)."""
-    description = built.description
-    known = {name: rows[name] for name in description.inputs}
-    for single, value in zip(built.parameters, parameters, strict=True):
-        batched = value.ndim > single.ndim
-        if single.ndim:
-            known[single.name] = _Vector(value, index if batched else None)
-        else:
-            known[single.name] = value[index] if batched else value
-    return known, {pair: rows[index_name(*pair)] for pair in description.indices}
-
-
-def _likelihood(
-    built: BuiltModel,
-    known: dict[str, Any],
-    picks: dict[tuple[str, str], Any],
-    rows: Mapping[str, Any],
-) -> Any:
-    """Log likelihood of every row."""
-    description = built.description
-    order = (rows[PREVIOUS], rows[GAP]) if description.ordered else None
-    make: Callable[..., Any] = quantity_value
-    try:
-        # A model of its own, so that what counts is the log density alone, scaled or not.
-        with pm.Model():
-            for name, quantity in description.model.quantities.items():
-                known[name] = make(name, quantity, known, picks, description)
-            observed = observe(description.model.likelihood, known, rows[TARGET], order)
-            return pm.logp(observed, rows[TARGET])
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise ModelError(
-            f"the entities cannot be joined in one model: {error}; `inference.pooling: separate` fits them"
-        ) from error

@@ -66,11 +66,14 @@ def _transfer(plan: Plan, taught: Taught, observed: Node, known: set[str]) -> tu
     population = None
     if taught.population is not None:
         within = () if plan.config.transfer is None else plan.config.transfer.pool.within
-        about = {"teachers": len(plan.teachers), "within": list(within)}
+        about = {"teachers": len(plan.teachers or plan.fittable), "within": list(within)}
         population = _node("population", taught.population, about)
         nodes[population.id] = population
         pooled = plan.learning.pooled
-        if pooled:
+        joint = plan.config.inference.pooling == "joint"
+        if joint:
+            edges |= {Edge(population.id, f"fit:{plan.keys[e]}", "prior of") for e in plan.fittable}
+        if pooled or joint:
             # Those that learn from it have taught it by their rows: their posteriors came later.
             edges.add(Edge(observed.id, population.id, "taught"))
         own = (f"fit:{plan.keys[e]}" for e in plan.teachers if e not in pooled)

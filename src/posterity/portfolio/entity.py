@@ -19,7 +19,6 @@ from posterity.models.build import TARGET
 from posterity.models.description import Numbers
 from posterity.portfolio.agreement import agreement, check, sentence
 from posterity.portfolio.plan import Work
-
 from posterity.portfolio.population.pooled import fit_pooled
 
 if TYPE_CHECKING:

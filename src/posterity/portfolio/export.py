@@ -33,7 +33,6 @@ from posterity.portfolio.structure import Structure
 ENOUGH = 10
 """Draws for each number of a component that its mixture needs; AIC takes too many components of fewer."""
 _KEYS = ("entity", "chain", "draw")
-_DIGITS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +229,7 @@ def _marginals(
 
 
 def _short(number: Any) -> float:
-    return float(f"{float(number):.{_DIGITS}g}")
+    return float(f"{float(number):.6g}")
 
 
 def _provenance(result: Result, entity: str, row: Mapping[str, Any], notes: list[str]) -> Provenance:

@@ -1,4 +1,4 @@
-"""A whole portfolio as one joint model: the same tables as entity by entity, and the population beside them."""
+"""A whole portfolio as one joint model: tables as of separate fits, and the population beside them."""
 
 import json
 import time
@@ -73,8 +73,8 @@ def joint_model(plan: Plan, model: CompiledModel, every: Sequence[Work]) -> Join
     pool = (plan.config.transfer or Transfer()).pool
     if pool.within:
         raise ModelError(
-            f"transfer.pool.within: {', '.join(pool.within)} is not supported by joint models, which have one "
-            "population; leave it out, or take `inference.pooling: separate`"
+            f"transfer.pool.within: {', '.join(pool.within)} is not supported by joint models, which have "
+            "one population; leave it out, or take `inference.pooling: separate`"
         )
     if model.transferred.size:
         raise ModelError("a structure with transferred priors cannot be joined")
@@ -193,7 +193,7 @@ def population(plan: Plan, joint: JointModel, drawn: JointDraws, every: Sequence
 
 
 def _information(plan: Plan, joint: JointModel, drawn: JointDraws, every: Sequence[Work]) -> Any:
-    """Information of one row about the transferred entries: of the likelihood at entities' posterior means."""
+    """Information of one row about the transferred entries, at the entities' posterior means."""
     model = compiled(transferred(plan.config, plan.description))
     numbers = {**model.description.numbers, **flat(len(model.transferred))}
     step = max(1, len(every) // LOOKED_AT)

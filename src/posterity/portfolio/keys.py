@@ -55,19 +55,25 @@ def keyed(
         everyone = digest([transfer, [data[e] for e in panel.entities if e not in panel.reasons]])
         prior = {"declared": numbers, "joint": everyone}
         return {e: key(e, prior, learned) for e in data}, sources
-    population = digest(sorted(key(entity, numbers, plain) for entity in sources.teachers))
+    plain_keys = {e: key(e, numbers, plain) for e in {*sources.teachers, *declared(sources)}}
+    population = digest(sorted(plain_keys[entity] for entity in sources.teachers))
     keys: dict[str, str] = {}
     of = dict(sources.of)
     for entity in by_generation(sources.of):
         source = of[entity]
         if source.kind == "declared":
-            keys[entity] = key(entity, numbers, plain)
+            keys[entity] = plain_keys[entity]
             continue
         if source.kind == "entity":
             source = of[entity] = replace(source, parent=keys[source.name])
         made = recipe(source, config.transfer or Transfer(), population, sources.groups[entity])
         keys[entity] = key(entity, {"declared": numbers, "from": made}, learned)
     return {e: keys[e] for e in panel.entities}, replace(sources, of=of)
+
+
+def declared(sources: Sources) -> list[str]:
+    """Entities that keep their declared prior."""
+    return [entity for entity, source in sources.of.items() if source.kind == "declared"]
 
 
 def recipe(source: Source, transfer: Transfer, population: str, group: tuple[str, ...]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 All end as the same value, a Gaussian mixture on the unconstrained scale, discounted, capped and made robust.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posterity.config.transfer import Transfer
-from posterity.errors import ModelError, PosterityError
+from posterity.errors import PosterityError
 from posterity.inference.compiled import compiled
-from posterity.inference.effective_rows import cap, effective_rows, moment_rows, morita_rows
 from posterity.inference.mixture import Mixture
-from posterity.inference.unit_information import vague
 from posterity.lineage import digest
 from posterity.portfolio import prior_file
+from posterity.portfolio.agreement import informative
 from posterity.portfolio.learning import label, population, population_setting
 from posterity.portfolio.parts import Parts
 from posterity.portfolio.plan import Plan
@@ -31,6 +30,7 @@ from posterity.portfolio.result import Result, open_result
 from posterity.portfolio.rules import Source
 from posterity.portfolio.runners import Runner
 from posterity.portfolio.structure import Structure
+from posterity.portfolio.terms import Carried, Terms
 from posterity.portfolio.waves import Wave
 
 type Floats = NDArray[np.float64]
@@ -111,9 +111,10 @@ class Maker:
             windows=self._windows(found.teachers),
             notes=tuple(notes),
         )
-        return self._finished(
-            source.label, found.entries, mixture, found.information, partial, found.declared_sd, provenance
+        carried = Carried(
+            source.label, found.entries, mixture, found.information, found.declared_sd, provenance, partial
         )
+        return self._terms.of_population(carried)
 
     def _from_entity(self, entity: str, source: Source) -> Prior:
         row = self._factors.get(self.plan.keys[source.name])
@@ -128,7 +129,6 @@ class Maker:
             taught_by=(self.plan.keys[source.name],),
             entities=(source.name,),
             windows=self._windows((source.name,)),
-            discount=source.discount,
         )
         mean, covariance = _moments(row["factor_mean"], row["factor_covariance"])
         entries = tuple(names[i] for i in kept)
@@ -152,7 +152,6 @@ class Maker:
             taught_by=(about["fit_key"],),
             entities=(entity,),
             windows=(Window(first, last, about["n_rows"]),),
-            discount=source.discount,
         )
         mixture = Mixture.gaussian(mean[kept], covariance[np.ix_(kept, kept)])
         rows = about["n_rows"] + (about.get("prior_rows") or 0)
@@ -162,98 +161,25 @@ class Maker:
 
     def _from_file(self, entity: str, source: Source) -> Prior:
         found = prior_file.load(source.name)
-        if source.discount == 1 and self._transfer.max_prior_rows is None:
+        untouched = source.discount == 1 and self._transfer.max_prior_rows is None
+        if untouched and (found.vague > 0 or self._transfer.robust == 0):
             return replace(found, source=source.label, model=self.plan.description.key)
-        bare = _informative(found)
-        provenance = replace(found.provenance, discount=found.provenance.discount * source.discount)
-        return self._of_one(source, found.entries, bare, found.rows, provenance)
+        mixture = informative(found) or found.mixture
+        return self._of_one(source, found.entries, mixture, found.rows, found.provenance)
+
+    @cached_property
+    def _terms(self) -> Terms:
+        structure = Structure.of(self.plan.description)
+        return Terms(self._transfer.robust, self._transfer.max_prior_rows, structure)
 
     def _of_one(
         self, source: Source, entries: tuple[str, ...], mixture: Mixture, rows: float, provenance: Provenance
     ) -> Prior:
-        """A prior from one posterior that `rows` rows made: a power prior (Ibrahim & Chen, Statistical
-        Science 15:46, 2000), its covariance divided by the discount.
-
-        Its rows are counted, not estimated: those that made it, times the discount.
-        """
-        most = self._transfer.max_prior_rows
-        worth = rows * source.discount
-        discount = source.discount if most is None or worth <= most else most / rows
+        """A prior from one posterior, or from a file, that `rows` rows made."""
         information = np.linalg.inv(mixture.covariance) / max(rows, 1)
-        widened = mixture.spread(1 / np.sqrt(discount))
         sd = self._declared_sd(entries)
-        return self._robust(source.label, entries, widened, information, sd, rows * discount, {}, provenance)
-
-    def _finished(
-        self,
-        source: str,
-        entries: tuple[str, ...],
-        mixture: Mixture,
-        information: Floats,
-        partial: NDArray[np.int64],
-        declared_sd: Floats,
-        provenance: Provenance,
-    ) -> Prior:
-        """A population's prior: rows counted by ELIR, capped, made robust."""
-        most = self._transfer.max_prior_rows
-        block = information[np.ix_(partial, partial)]
-        try:
-            if most is not None:
-                mixture = cap(mixture, information, most, partial)
-            own = mixture.select(partial)
-            ess = {
-                "elir": effective_rows(own, block),
-                "moment": moment_rows(own, block),
-                "morita": morita_rows(own, block),
-            }
-        except ModelError as error:
-            if most is not None:
-                raise
-            ess, provenance = {}, replace(provenance, notes=(*provenance.notes, str(error)))
-        return self._robust(
-            source,
-            entries,
-            mixture,
-            information,
-            declared_sd,
-            ess.get("elir", np.nan),
-            ess,
-            provenance,
-            partial,
-        )
-
-    def _robust(
-        self,
-        source: str,
-        entries: tuple[str, ...],
-        mixture: Mixture,
-        information: Floats,
-        declared_sd: Floats,
-        rows: float,
-        ess: Mapping[str, float],
-        provenance: Provenance,
-        partial: NDArray[np.int64] | None = None,
-    ) -> Prior:
-        """The prior with its vague component (Schmidli et al., Biometrics 70:1023, 2014)."""
-        weight = self._transfer.robust
-        if weight > 0:
-            wide = mixture.covariance.copy()
-            own = np.arange(len(entries)) if partial is None else partial
-            block = np.ix_(own, own)
-            limit = np.diag(declared_sd[own] ** 2)
-            wide[block] = vague(information[block], limit, wide[block])
-            mixture = mixture.joined(weight, mixture.mean, wide)
-        return Prior(
-            source=source,
-            entries=entries,
-            mixture=mixture,
-            vague=weight,
-            rows=float(rows),
-            model=self.plan.description.key,
-            ess=dict(ess),
-            provenance=provenance,
-            structure=Structure.of(self.plan.description),
-        )
+        carried = Carried(source.label, entries, mixture, information, sd, provenance)
+        return self._terms.of_one(carried, rows, source.discount)
 
     @cached_property
     def _transfer(self) -> Transfer:
@@ -330,11 +256,3 @@ def digest_words(text: str) -> list[int]:
 def _moments(mean: Sequence[float], covariance: Sequence[float]) -> tuple[Floats, Floats]:
     centre = np.asarray(mean, dtype=np.float64)
     return centre, np.asarray(covariance, dtype=np.float64).reshape(len(centre), len(centre))
-
-
-def _informative(prior: Prior) -> Mixture:
-    """The prior's mixture without its vague component."""
-    if not prior.vague > 0:
-        return prior.mixture
-    weights = prior.mixture.weights[:-1]
-    return Mixture(weights / weights.sum(), prior.mixture.means[:-1], prior.mixture.covariances[:-1])

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from posterity.report import style
+from posterity.report.ticks import log_axis
 from posterity.report.view import Floats, PortfolioView
 
 _WIDTH, _HEIGHT = 11.0, 6.6
@@ -149,7 +149,10 @@ def _histogram(figure: Figure, panel: _Panel, left: float, top: float) -> None:
     if panel.log:
         axes.set_xscale("log")
     axes.set_xlim(low, high)
-    _ticks(axes, low, high, panel.log)
+    if panel.log:
+        log_axis(axes, low, high)
+    else:
+        style.number_axis(axes, 5)
     _gate(axes, panel, values, low, high)
     summary = (
         f"median {panel.spelled(float(np.median(values)))}, {values.size:,} entities"
@@ -177,21 +180,6 @@ def _range(values: Floats, panel: _Panel) -> tuple[float, float, int]:
     far = int((values > cap).sum())
     low, top = style.span(low, min(high, cap) if far else high, 0.04)
     return low, top, far
-
-
-def _ticks(axes: Axes, low: float, high: float, log: bool) -> None:
-    if not log:
-        style.number_axis(axes, 5)
-        return
-    powers = np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 1)
-    for steps in ([1], [1, 3], [1, 2, 5], list(range(1, 10))):
-        places = [float(s * 10**p) for p in powers for s in steps if low <= s * 10**p <= high]
-        if len(places) >= 2:
-            break
-    places = places[:: max(1, -(-len(places) // 5))]
-    axes.xaxis.set_major_locator(FixedLocator(places))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([style.number(p) for p in places])
 
 
 def _gate(axes: Axes, panel: _Panel, values: Floats, low: float, high: float) -> None:

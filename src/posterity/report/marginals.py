@@ -135,12 +135,22 @@ def _panel(
                 sheet.area(across, down, base, color)
                 sheet.line(across, down, color, 1.0 if color == style.FAINT else 1.4)
     sheet.line(np.array([left, left + width]), np.array([base, base]), style.FAINT, 0.8)
-    ticks = MaxNLocator(3 if width > 1.7 else 2, steps=[1, 2, 5, 10]).tick_values(low, high)
-    inside = [t for t in map(float, ticks) if low + 0.04 * (high - low) <= t <= high - 0.04 * (high - low)]
+    inside = _ticks(low, high, 3 if width > 1.7 else 2)
     for tick, text in zip(inside, style.ticks(inside), strict=True):
         place = left + (tick - low) / (high - low) * width
         sheet.line(np.array([place, place]), np.array([base, base + 0.04]), style.FAINT, 0.8)
         style.write(figure, place, base + 0.07, text, 7.5, style.MUTED, ha="center")
+
+
+def _ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers away from the panel's edges: two at least, where a finer step has them."""
+    margin, inside = 0.04 * (high - low), []
+    for number in range(most, most + 4):
+        ticks = map(float, MaxNLocator(number, steps=[1, 2, 5, 10]).tick_values(low, high))
+        inside = [t for t in ticks if low + margin <= t <= high - margin]
+        if len(inside) > 1:
+            break
+    return inside
 
 
 def _shapes(marginal: Marginal, posterior: Density) -> list[tuple[Density, float, str]]:

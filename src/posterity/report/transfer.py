@@ -16,7 +16,7 @@ def transfer_figure(view: EntityView) -> Figure:
     The entity figure shows the same of the first eight, smaller.
     """
     shown = view.marginals[:MOST]
-    columns = min(4, max(2, len(shown)))
+    columns = 3 if len(shown) in (5, 6, 9) else min(4, max(2, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     height = _TOP + 0.28 + rows * _ROW + 0.2
     figure = style.canvas(_WIDTH, height)

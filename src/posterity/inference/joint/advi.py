@@ -2,6 +2,7 @@
 (Kucukelbir et al., JMLR 18:14, 2017).
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,8 +19,8 @@ from posterity.inference.posterior import Floats
 from posterity.models.joint import SD, JointModel
 
 RATES = (0.05, 0.01, 0.002)
-"""Learning rates of Adam, each until the bound has settled: a constant one leaves the optimum noisy (Dhaka et al.,
-NeurIPS 2020).
+"""Learning rates of Adam, each until the bound has settled: a constant one leaves the optimum noisy (Dhaka et
+al., NeurIPS 2020).
 """
 WINDOW = 500
 """Steps whose bounds are averaged before they are compared."""
@@ -62,11 +63,10 @@ class _Settling:
 
 
 def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int) -> JointDraws:
-    """Independent draws from the Gaussian that is closest in Kullback-Leibler divergence, diagonal for `advi`.
+    """Independent draws from the Gaussian closest in Kullback-Leibler divergence, diagonal for `advi`.
 
     A full one begins at the diagonal one, with smaller steps: so many numbers of it move at once.
-
-    `inference.steps` is the maximum; where the evidence lower bound has not settled by then, a reason says so.
+    `inference.steps` is the maximum; where the bound has not settled by then, a reason says so.
     """
     begin = time.perf_counter()
     del workers  # one process: a step depends on the one before
@@ -74,8 +74,8 @@ def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, w
     full = inference.method == "fullrank_advi"
     if full and size > LARGEST:
         raise ModelError(
-            f"inference.method: fullrank_advi on {size:,} unknowns would need {size * (size + 1) // 2:,} numbers "
-            f"for their covariance, which is out of reach beyond {LARGEST:,} unknowns; use advi"
+            f"inference.method: fullrank_advi on {size:,} unknowns would need {size * (size + 1) // 2:,} "
+            f"numbers for their covariance, which is out of reach beyond {LARGEST:,} unknowns; use advi"
         )
     first, second = (int(word) for word in seed.generate_state(2))
     with joint.model:
@@ -93,7 +93,10 @@ def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, w
     drawn = approximation.sample_dict_fn(inference.draws * inference.chains, random_seed=second)
     name = inference.method
     steps = len(approximation.hist)
-    why = f"{name} stopped after {steps:,} steps before its bound settled (it changed by {watch.change:.2g}); raise steps"
+    why = (
+        f"{name} stopped after {steps:,} steps before its bound settled (the last change was "
+        f"{watch.change:.1g} of it); raise inference.steps"
+    )
     return JointDraws(
         method=f"joint {name}",
         draws=_chains(_named(joint, drawn), inference.chains),
@@ -107,7 +110,14 @@ def _settled(method: Any, rates: Sequence[float], steps: int) -> tuple[Any, _Set
     rate = pytensor.shared(np.float64(rates[0]), name="learning_rate")
     watch = _Settling(rate, rates)
     optimizer = pm.adam(learning_rate=rate)
-    fitted = method.fit(steps, callbacks=[watch], progressbar=False, obj_optimizer=optimizer)
+    # PyMC announces that it was interrupted, which here is how a fit ends.
+    talk = logging.getLogger("pymc.variational.inference")
+    before = talk.level
+    talk.setLevel(logging.WARNING)
+    try:
+        fitted = method.fit(steps, callbacks=[watch], progressbar=False, obj_optimizer=optimizer)
+    finally:
+        talk.setLevel(before)
     return fitted, watch
 
 

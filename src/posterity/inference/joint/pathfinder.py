@@ -1,8 +1,9 @@
-"""Pathfinder on a joint model: Gaussians along several ascents, weighted by Pareto-smoothed importance sampling
-(Zhang et al., JMLR 23:306, 2022).
+"""Pathfinder on a joint model: Gaussians along several ascents, weighted by Pareto-smoothed importance
+sampling (Zhang et al., JMLR 23:306, 2022).
 """
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, w
         )
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"inference.method: pathfinder could not run: {error}; try nuts") from error
-    posterior, report = trace["posterior"], trace["pathfinder"]
+    posterior: Any = trace["posterior"]
+    report: Any = trace["pathfinder"]
     shape = (inference.chains, inference.draws)
     draws = {n: np.asarray(posterior[n].values) for n in joint.names}
     khat = float(report["pareto_k"].values) if "pareto_k" in report else np.nan

@@ -142,9 +142,7 @@ class PopulationDensity:
         """
         p = self.partial
         g, h = kernels.totals(self.coefficients, self.group, lower, delta, self.groups)
-        factors = np.concatenate([np.zeros((self.groups, 1)), h, g.reshape(self.groups, p * p)], axis=1)[
-            :, None
-        ]
+        factors = self._as_entities(g, h)
         if not omega.size:
             covariance = np.linalg.inv(np.eye(p) + g[0])
             mean = covariance @ h[0]
@@ -193,7 +191,7 @@ class PopulationDensity:
 
 
 def correlation_factor(z: Floats, p: int) -> Floats:
-    """Cholesky factors (S, p, p) of correlation matrices; partial correlations are tanh(z) (S, p(p − 1)/2)."""
+    """Cholesky factors (S, p, p) of correlations whose partial ones are tanh(z) (S, p(p − 1)/2)."""
     lower = np.zeros((len(z), p, p))
     lower[:, 0, 0] = 1
     partial, at = np.tanh(z), 0

@@ -158,11 +158,19 @@ def _reduce(
 
 
 def _shared_prior(setting: Setting, state: State) -> LogDensity:
-    """The declared prior of shared parameters by its moments, as a function of distances."""
-    mean, sd = setting.mean[state.entries.shared], setting.sd[state.entries.shared]
+    """The declared prior of shared parameters, as a function of distances (S, k) from where factors were
+    expanded.
+    """
+    shared = state.entries.shared
+    if not len(shared):
+        return lambda deltas: np.zeros(len(deltas))
+    model = setting.model
+    names = tuple(dict.fromkeys(model.owners[i] for i in shared))
 
     def density(deltas: Floats) -> Floats:
-        return np.asarray(-0.5 * (((state.shared + deltas - mean) / sd) ** 2).sum(axis=1))
+        thetas = np.tile(setting.mean, (len(deltas), 1))
+        thetas[:, shared] = state.shared + deltas
+        return model.declared_densities(names, thetas, setting.inputs)
 
     return density
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from posterity.config import Config
 from posterity.config.transfer import Transfer
+from posterity.errors import ModelError
 from posterity.inference.compiled import CompiledModel, Inputs, compiled, inputs_of
 from posterity.inference.declared import declared_moments
 from posterity.inference.transferred import flat
@@ -52,12 +53,19 @@ def setting(config: Config, description: Description, rows: Rows) -> Setting:
     inputs = likelihood_inputs(model, rows)
     mean, sd = declared_moments(model, inputs)
     pool = (config.transfer or Transfer()).pool
+    flat_priors = sorted({model.owners[i] for i in np.flatnonzero(~np.isfinite(sd))} - set(pool.independent))
+    if flat_priors:
+        raise ModelError(
+            "a population cannot be learned where nothing is believed beforehand: "
+            f"{', '.join(flat_priors)} has a flat prior; give it a proper one, or name it in transfer.pool.independent"
+        )
     return Setting(
         structure,
         entries_of(model, config),
         mean,
         sd,
         model.starts(inputs, config.inference.seed, STARTS),
+        inputs,
         {i: pool.spread[owner] for i, owner in enumerate(model.owners) if owner in pool.spread},
         pool.covariance,
         config.inference.seed,

@@ -36,7 +36,8 @@ class Teacher:
 @dataclass(frozen=True)
 class Setting:
     """What is learned and under which priors: declared moments (D,) and starts (K, D) on the unconstrained
-    scale, priors of spreads by entry of θ, the rule for the covariance (auto, full or diagonal).
+    scale, inputs that hold the declared priors' numbers, priors of spreads by entry of θ, the rule for the
+    covariance (auto, full or diagonal).
     """
 
     description: Description
@@ -44,6 +45,7 @@ class Setting:
     mean: Floats
     sd: Floats
     starts: Floats
+    inputs: Inputs
     spread: Mapping[int, PriorSpec]
     covariance: str = "auto"
     seed: int = 0
