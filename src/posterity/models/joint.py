@@ -108,15 +108,16 @@ def build_joint(
     """
     if minibatch is not None and built.description.ordered:
         raise ModelError("inference.minibatch: rows with errors: ar1 depend on the row before; leave it out")
+    batch = None if minibatch is None or minibatch >= len(entity) else minibatch
     with pm.Model() as model:
         own = _values(built, pooling, entities)
         parameters = _at(built, own, list(built.parameters))
         _declared(built, pooling, own)
-        rows, index = rows_of(data, entity, minibatch)
+        rows, index = rows_of(data, entity, batch)
     known, picks = known_at(built, parameters, rows, index)
     logp = log_likelihood(built, known, picks, rows)
     with model:
-        pm.Potential("likelihood", logp.sum() * (1.0 if minibatch is None else len(entity) / minibatch))
+        pm.Potential("likelihood", logp.sum() * (1.0 if batch is None else len(entity) / batch))
     return JointModel(built, pooling, entities, model)
 
 

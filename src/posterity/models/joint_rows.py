@@ -1,5 +1,6 @@
 """The likelihood of all entities' rows at once: each row looks up its own entity's parameters."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def rows_of(
     if minibatch is None:
         return {name: pm.Data(name, values) for name, values in data.items()}, pm.Data("entity_index", entity)
     columns: Any = [pytensor.shared(values) for values in (*data.values(), entity)]
-    batches = pm.Minibatch(*columns, batch_size=min(minibatch, len(entity)))
+    batches = pm.Minibatch(*columns, batch_size=minibatch)
     return dict(zip(data, batches[:-1], strict=True)), batches[-1]
 
 
@@ -63,7 +64,10 @@ def log_likelihood(
         with pm.Model():
             for name, quantity in description.model.quantities.items():
                 known[name] = quantity_value(name, quantity, known, picks, description)
-            observed = observe(description.model.likelihood, known, rows[TARGET], order)
+            with warnings.catch_warnings():
+                # Whoever asked for batches scales them.
+                warnings.filterwarnings("ignore", message="total_size not provided")
+                observed = observe(description.model.likelihood, known, rows[TARGET], order)
             return pm.logp(observed, rows[TARGET])
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ModelError(

@@ -18,7 +18,7 @@ def population_figure(view: PopulationView) -> Figure:
     interval = f"with {style.percentage(view.mass)} interval"
     keys = [("●", style.BLUE, f"established, posterior mean {interval}")]
     if view.new.any():
-        keys.append(("◆", style.RED, "new"))
+        keys.append(("◆", style.PURPLE, "new"))
     keys.append(("■", style.GREEN, "population: where 50 and 90 % of other entities are expected"))
     sheet.heading(f"{view.name}: the population and its entities", " · ".join(_facts(view)), keys)
     for place, parameter in enumerate(shown):
@@ -42,7 +42,7 @@ def _panel(sheet: Sheet, place: int, view: PopulationView, parameter: ParameterV
     caterpillar.bands(axes, order, parameter.levels)
     caterpillar.curve(axes, order, parameter.density, parameter.log)
     width, size = order.sizes(sheet.height)
-    for new, color, marker in ((False, style.BLUE, "o"), (True, style.RED, "D")):
+    for new, color, marker in ((False, style.BLUE, "o"), (True, style.PURPLE, "D")):
         some = view.new == new
         y, mean = order.y[some], parameter.mean[some]
         # New ones are few and what one looks for: never drawn smaller than can be seen.

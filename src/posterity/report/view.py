@@ -16,7 +16,7 @@ from posterity.report.density import Density, density
 from posterity.report.priors import Taught, Used, taught, used
 
 GATES: Mapping[str, float] = MappingProxyType(
-    {"rhat": 1.01, "ess": 400.0, "divergences": 0.0, "khat": 0.7, "bfmi": 0.2}
+    {"rhat": 1.01, "ess": 400.0, "divergences": 0.0, "khat": 0.7, "bfmi": 0.2, "conflict": 0.01}
 )
 """Gates of a configuration that names none."""
 

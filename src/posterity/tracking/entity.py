@@ -23,6 +23,7 @@ METRICS = (
     "n_rows",
     "prior_rows",
     "conflict_p",
+    "vague_weight",
 )
 _TAGS = ("entity", "status", "reason", "method", "role", "prior", "fit_key", "parent_fit_key")
 _PARAMS = ("entity", "method", "role", "prior", "first_time", "last_time")

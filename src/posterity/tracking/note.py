@@ -66,6 +66,8 @@ def _facts(result: Result, values: Mapping[str, float]) -> list[str]:
     ]
     said = [f"{words} {values[name]:{form}}" for name, words, form in worst if name in values]
     found += [f"- {', '.join(said)}"] if said else []
+    if "entities_learned" in values:
+        found.append(_learned(values))
     if "seconds" in values:
         fitting = (
             f", {values['seconds_fitting']:,.1f} s of fitting in all workers"
@@ -74,6 +76,17 @@ def _facts(result: Result, values: Mapping[str, float]) -> list[str]:
         )
         found.append(f"- took {values['seconds']:,.1f} s{fitting}")
     return found
+
+
+def _learned(values: Mapping[str, float]) -> str:
+    text = f"- {values['entities_learned']:,.0f} entities learned from others"
+    if "population_teachers" in values:
+        text += f", the population was taught by {values['population_teachers']:,.0f}"
+    if "prior_rows" in values:
+        text += f"; their priors are worth {values['prior_rows']:.3g} rows (median)"
+    if "conflict_p" in values:
+        text += f"; **{values['conflicts']:,.0f}** in conflict with their prior"
+    return text
 
 
 def _worst(result: Result, view: PortfolioView, runs: Mapping[str, str], experiment_id: str) -> list[str]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posterity.errors import ResultError
-from posterity.lineage import Graph, digest
+from posterity.lineage import Graph, Node, digest
 from posterity.portfolio.result import Result
 
 _PREDICTED = ("mean", "median", "lower_", "upper_", "expected_")
@@ -55,6 +55,27 @@ class Origin:
             "code_hash": self.code,
         }
 
+    def prior(self, entity: str) -> Node | None:
+        """The lineage's node of the transferred prior of an entity; None where it kept the declared one."""
+        key = self._parents.get(str(self.result.entity_row(entity)["fit_key"]), {}).get("prior")
+        return None if key is None else self._transferred.get(key)
+
+    def entity_of(self, fit_key: str | None) -> str | None:
+        """The entity of this result whose fit has a key."""
+        return None if fit_key is None else self._entities.get(fit_key)
+
+    @cached_property
+    def _entities(self) -> Mapping[str, str]:
+        table = self.result.table("entities.parquet")
+        pairs = zip(table["fit_key"].to_pylist(), table["entity"].to_pylist(), strict=True)
+        return {key: entity for key, entity in pairs if key}
+
+    @cached_property
+    def _transferred(self) -> Mapping[str, Node]:
+        """By key the priors that took the declared one's place."""
+        nodes = (n for n in self._graph.nodes if n.kind == "prior")
+        return {_bare(n.id): n for n in nodes if n.attributes.get("source", "declared") != "declared"}
+
     def _prior(self, name: str) -> str:
         model = self.result.settings.get("model", {})
         return digest({"prior": name, "model": json.loads(json.dumps(model, default=str))})
@@ -72,12 +93,18 @@ class Origin:
 
     @cached_property
     def _parents(self) -> Mapping[str, Mapping[str, str]]:
-        """By fit key, the hash of the parent of each kind, where there is one of that kind only."""
+        """By fit key, the hash of the parent of each kind, where there is one of that kind only.
+
+        Of two priors it is the transferred one: the declared one is left for what was not transferred.
+        """
         kinds = {n["id"]: n["kind"] for n in self._nodes}
         found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for edge in self._graph.edges:
             if kinds[edge.target] == "fit":
                 found[_bare(edge.target)][kinds[edge.source]].append(_bare(edge.source))
+        for by_kind in found.values():
+            if learned := [key for key in by_kind.get("prior", ()) if key in self._transferred]:
+                by_kind["prior"] = learned
         return {key: {k: v[0] for k, v in by_kind.items() if len(v) == 1} for key, by_kind in found.items()}
 
     def _only(self, kinds: tuple[str, ...]) -> str | None:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 
 from posterity.portfolio.result import Result
 from posterity.report.diagnostics import diagnostics_png
+from posterity.report.figures import LEARNING
 from posterity.report.multiples import multiples_png
 from posterity.report.view import PortfolioView, entity_views
 from posterity.report.worst import worst_entities, worst_png
-from posterity.tracking import names
+from posterity.tracking import learning, names
 from posterity.tracking.address import redact
 from posterity.tracking.entity import coverages, numbers
 from posterity.tracking.origin import Origin
@@ -43,6 +45,7 @@ _FILES = (
     "intervals.parquet",
     "factors.parquet",
     "prior_draws.parquet",
+    "transferred_draws.parquet",
     "ledger.parquet",
 )
 
@@ -60,7 +63,8 @@ def metrics(result: Result) -> dict[str, float]:
     """Counts, shares and the worst of each diagnostic, under the names that entity runs use for their own.
 
     rhat and khat: largest; ess and bfmi: smallest; divergences and n_rows: sums; coverage and mae: means over
-    rows; seconds: wall clock, `seconds_fitting`: sum over entities.
+    rows; seconds: wall clock, `seconds_fitting`: sum over entities. `learning.metrics` says what is told of
+    populations and transferred priors.
     """
     table = result.entities
     total = max(len(table), 1)
@@ -77,7 +81,7 @@ def metrics(result: Result) -> dict[str, float]:
         found[name] = _weighted(_column(table, name), rows)
     found |= {"n_rows": rows.sum(), "seconds": result.manifest.seconds}
     found["seconds_fitting"] = _finite(table, "seconds").sum()
-    return numbers(found)
+    return {**numbers(found), **learning.metrics(result)}
 
 
 def methods(result: Result) -> Mapping[str, int]:
@@ -150,17 +154,19 @@ def ranked(view: PortfolioView) -> tuple[str, ...]:
 def write_figures(result: Result, view: PortfolioView, folder: Path) -> tuple[str, ...]:
     """Portfolio figures as PNG files; returns a sentence for each that could not be made."""
     worst = worst_entities(view, _WORST)
-    makers: dict[str, Callable[[], bytes]] = {
+    makers: dict[str, Callable[[], bytes | None]] = {
         "diagnostics.png": lambda: diagnostics_png(view),
         "worst.png": lambda: worst_png(view),
         "entities.png": lambda: multiples_png(
             list(entity_views(result, worst, marginals=False)), f"{result.name}: entities to look at first"
         ),
+        **{f"{name}.png": partial(draw, result) for name, draw in LEARNING.items()},
     }
     problems = []
     for name, make in makers.items():
         try:
-            (folder / name).write_bytes(make())
+            if (image := make()) is not None:
+                (folder / name).write_bytes(image)
         except Exception as error:  # a figure must not cost the record of the run
             problems.append(names.one_line(f"{name}: {type(error).__name__}: {error}", 500))
     return tuple(problems)

@@ -1,14 +1,14 @@
 """A result in MLflow: one run for the portfolio, one for each entity that deserves it."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from posterity.portfolio.result import Result
 from posterity.report.view import portfolio_view
-from posterity.tracking import portfolio
+from posterity.tracking import learning, portfolio
 from posterity.tracking.address import Address, fragment, resolve
 from posterity.tracking.connect import connect
 from posterity.tracking.entity import EntityRun, describe
@@ -109,6 +109,7 @@ class _Recorder:
                 for run, files in self._described(rendered, origin):
                     runs[run.entity] = self._child(run, files)
                     troubled += bool(files.problems)
+        self._link(wanted, runs)
         view = portfolio_view(result)
         note = portfolio_note(result, view, values, runs, self.experiment_id, troubled)
         self.tracker.log(self.run_id, tags={NOTE: note}, metrics={"entity_runs": len(runs)})
@@ -139,7 +140,26 @@ class _Recorder:
 
     def _described(self, rendered: Iterator[Files], origin: Origin) -> Iterator[tuple[EntityRun, Files]]:
         for files in rendered:
-            yield describe(self.result, files.entity, origin), files
+            run = describe(self.result, files.entity, origin)
+            told = learning.tags(self.result, files.entity, origin, self.run_id)
+            yield replace(run, tags={**run.tags, **told, **self._note(run.tags, told, files.entity)}), files
+
+    def _note(self, own: Mapping[str, str], told: Mapping[str, str], entity: str) -> dict[str, str]:
+        learned = learning.sentence(self.result, entity, told, self.experiment_id)
+        return {NOTE: "\n\n".join(t for t in (own.get(NOTE), learned) if t)} if learned else {}
+
+    def _link(self, wanted: Sequence[str], runs: Mapping[str, str]) -> None:
+        """Tell runs of children which run is their parent's, now that all are there."""
+        for entity in wanted:
+            run = self.tracker.get(runs[entity]) if self._has_parent(entity) else None
+            if run is not None and (teacher := runs.get(run.tags.get("taught_by_entity", ""))):
+                told = {**run.tags, learning.TAUGHT_BY: teacher}
+                own = {NOTE: run.tags[NOTE].rpartition("\n\n")[0]}
+                link = {learning.TAUGHT_BY: teacher, **self._note(own, told, entity)}
+                self.tracker.log(runs[entity], tags=link)
+
+    def _has_parent(self, entity: str) -> bool:
+        return self.result.entity_row(entity).get("parent_fit_key") is not None
 
     def _child(self, run: EntityRun, files: Files) -> str:
         tags = {**context(), **run.tags}

@@ -39,13 +39,20 @@ def taught(
 
 
 def normal(
-    means: Floats, errors: Floats, *, centre: float = 0.0, wide: float = 10.0, **pool: Any
+    means: Floats,
+    errors: Floats,
+    groups: Sequence[str] = (),
+    *,
+    centre: float = 0.0,
+    wide: float = 10.0,
+    **pool: Any,
 ) -> tuple[Setting, list[Teacher]]:
     """Entities with one row each: y ~ N(θ, error), θ declared N(centre, wide)."""
     return taught(
         {"dist": "Normal", "kwargs": {"mu": "theta", "sigma": "error"}},
         {"theta": prior("Normal", mu=centre, sigma=wide)},
         [rows([y], error=[e]) for y, e in zip(means, errors, strict=True)],
+        groups,
         **pool,
     )
 
@@ -99,9 +106,7 @@ class Exact:
     def without(self, entity: int) -> "Exact":
         """The same model of all other entities."""
         others = np.arange(len(self.means)) != entity
-        return Exact(
-            self.means[others], self.errors[others], self.scale, self.centre, self.wide, self.grid
-        )
+        return Exact(self.means[others], self.errors[others], self.scale, self.centre, self.wide, self.grid)
 
 
 def _moments(weights: Floats, means: Floats, variances: Floats) -> tuple[float, float]:

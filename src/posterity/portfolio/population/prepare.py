@@ -57,7 +57,8 @@ def setting(config: Config, description: Description, rows: Rows) -> Setting:
     if flat_priors:
         raise ModelError(
             "a population cannot be learned where nothing is believed beforehand: "
-            f"{', '.join(flat_priors)} has a flat prior; give it a proper one, or name it in transfer.pool.independent"
+            f"{', '.join(flat_priors)} has a flat prior; give it a proper one, or name it in "
+            "transfer.pool.independent"
         )
     return Setting(
         structure,

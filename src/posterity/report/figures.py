@@ -1,0 +1,30 @@
+"""The figures of learning, by name: each from a result, or None where it has nothing to show."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from posterity.portfolio.result import Result
+from posterity.report.conflict import conflict_png, conflict_view
+from posterity.report.learned import population_view
+from posterity.report.lines_of_transfer import transfer_view
+from posterity.report.population import population_png
+from posterity.report.shrinkage import shrinkage_png, shrinkage_view
+from posterity.report.transfer_graph import transfer_graph_png
+
+
+def _drawn[View](make: Callable[[Result], View | None], draw: Callable[[View], bytes]) -> Callable[[Result], bytes | None]:
+    def figure(result: Result) -> bytes | None:
+        view = make(result)
+        return None if view is None else draw(view)
+
+    return figure
+
+
+LEARNING: Mapping[str, Callable[[Result], bytes | None]] = MappingProxyType(
+    {
+        "population": _drawn(population_view, population_png),
+        "transfer": _drawn(transfer_view, transfer_graph_png),
+        "shrinkage": _drawn(shrinkage_view, shrinkage_png),
+        "conflict": _drawn(conflict_view, conflict_png),
+    }
+)
