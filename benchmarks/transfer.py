@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from old_rule import old_rule
-from scores import MASSES, Mean, crps, folds, inside, summary
+from benchmarks.old_rule import old_rule
+from benchmarks.scores import MASSES, Mean, crps, folds, inside, summary
 
 from posterity import Portfolio, Result
 from posterity.config import Config, load, with_overrides

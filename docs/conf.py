@@ -4,6 +4,7 @@ project = "Posterity"
 author = "The Posterity authors"
 copyright = "The Posterity authors, Apache-2.0"
 extensions = ["myst_nb"]
+myst_heading_anchors = 3  # pages may link to a section of another
 html_title = "Posterity"
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {"header_links_before_dropdown": 8, "footer_end": []}

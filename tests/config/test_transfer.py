@@ -53,6 +53,10 @@ def test_everything_is_read_and_loads_back_equal():
     assert dict(transfer.rules[2].match) == {"rate": "lambda_val"}
 
 
+def test_a_section_that_is_not_there_can_be_overridden_at_any_depth():
+    assert with_overrides(loads(BASE), {"transfer.pool.shrink": True}).transfer.pool.shrink
+
+
 def test_defaults():
     transfer = loads(BASE + "\ntransfer: {}\n").transfer
     assert transfer.established.entities == ("*",)

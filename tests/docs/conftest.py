@@ -12,7 +12,9 @@ ENTITIES = ("P01 / north", "P01 / south", "P02 / north")
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
-    """A folder like the checkout, three entities large, with `runs/adoption/demo` fitted."""
+    """A folder like the checkout, three entities large, with `runs/adoption/demo` and
+    `runs/launches/first` fitted: commands of the pages that fit these find them.
+    """
     import posterity
 
     desk = tmp_path_factory.mktemp("desk")
@@ -23,10 +25,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
     pq.write_table(
         panel.filter(pc.is_in(name, pc.cast(ENTITIES, "string"))), desk / "data" / "adoption.parquet"
     )
-    shutil.copy(checkout / "data" / "adoption_truth.parquet", desk / "data")
+    for name in ("adoption_truth", "launches", "dose_response"):
+        shutil.copy(checkout / "data" / f"{name}.parquet", desk / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(desk)
         posterity.Portfolio("configs/adoption.yaml").fit(out="runs/adoption/demo", workers=0)
+        posterity.Portfolio("configs/launches.yaml").fit(out="runs/launches/first", workers=0)
     return desk
 
 

@@ -120,7 +120,15 @@ def configuration(example: Example) -> None:
         loads(text)
         Path(f"{value['name']}.yaml").write_text(text, encoding="utf-8")
         return
-    from_dict(completed(value))
+    from_dict(whole(value))
+
+
+def whole(part: dict[str, Any]) -> dict[str, Any]:
+    """A fragment in a configuration: of the model and its data, or sections that replace a shipped one's."""
+    if part.keys() & {"transfer", "inference", "gates"}:
+        shipped = yaml.safe_load(Path("configs/launches.yaml").read_text(encoding="utf-8"))
+        return {**shipped, "transfer": None, **part}
+    return completed(part)
 
 
 def completed(part: dict[str, Any]) -> dict[str, Any]:

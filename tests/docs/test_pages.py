@@ -1,6 +1,7 @@
 """What pages say about keys, columns and files is what there is."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +42,7 @@ COLUMNS = {
     "draws.parquet": {"a column for each scalar parameter": {"lambda_val", "intercept", "sigma"}},
     "factors.parquet": {},
     "prior_draws.parquet": {"a column for each scalar parameter": {"lambda_val", "intercept", "sigma"}},
+    "transferred_draws.parquet": {"a column for each scalar parameter": {"lambda_val", "intercept", "sigma"}},
 }
 
 
@@ -52,14 +54,31 @@ def test_the_columns_of_a_table_are_those_on_the_page(file: str, desk: Path) -> 
     for row in re.findall(r"^\| (?!column|-)(.+?) \|", section, flags=re.MULTILINE):
         words = COLUMNS[file].get(row) or set(re.findall(r"`(.+?)`", row))
         told |= {w.replace("P", p) for w in words for p in (("50", "90") if w.endswith("_P") else ("P",))}
-    assert told == set(posterity.open("runs/adoption/demo").table(file).column_names)
+    result = "runs/launches/first" if file.startswith("transferred") else "runs/adoption/demo"
+    assert told == set(posterity.open(result).table(file).column_names)
+
+
+def files(page: str, heading: str) -> set[str]:
+    table = page.split(f"| {heading} |")[1].split("\n\n")[0]
+    return set(re.findall(r"^\| `(.+?)`", table, flags=re.MULTILINE))
 
 
 def test_the_files_of_a_result_are_those_on_the_page(desk: Path) -> None:
     page = (DOCS / "results.md").read_text(encoding="utf-8")
-    table = page.split("| file |")[1].split("\n\n")[0]
-    there = {p.name for p in Path("runs/adoption/demo").iterdir()}
-    assert set(re.findall(r"^\| `(.+?)`", table, flags=re.MULTILINE)) == there
+    assert files(page, "file") == {p.name for p in Path("runs/adoption/demo").iterdir()}
+
+
+def test_what_transfer_adds_is_on_the_page(desk: Path) -> None:
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    result = Path("runs/launches/first")
+    there = {str(p.relative_to(result)) for p in result.rglob("*.*") if p.is_file()}
+    told = files(page, "file") | files(page, "file, where priors were transferred")
+    assert {re.sub(r"^priors/.*", "priors/*.yaml", name) for name in there} == told
+    section = page.split("## population.json\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?) \|", section, flags=re.MULTILINE)
+    keys = {key for row in rows for key in row.split("`")[1::2]}
+    written = json.loads((result / "population.json").read_text(encoding="utf-8"))
+    assert keys == written.keys() - {"format", "key"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(CHECKOUT)))

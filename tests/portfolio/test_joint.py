@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from posterity.config import from_dict, load, with_overrides
-from posterity.errors import ModelError
+from posterity.config import load, with_overrides
+from posterity.errors import ConfigError
 from posterity.panel.simulation import dose_response
 from posterity.portfolio.population import Population
 from posterity.portfolio.portfolio import Portfolio
@@ -61,10 +61,9 @@ def test_the_same_inputs_find_the_finished_result(result):
     assert again.manifest == before
 
 
-def test_groups_are_refused_with_a_sentence(tmp_path):
-    grouped = JOINT | {"transfer": {"pool": {"within": ["region"]}}}
-    with pytest.raises(ModelError, match="joint models, which have one population"):
-        Portfolio(from_dict(grouped)).fit(panel(), out=tmp_path / "run", workers=0)
+def test_groups_are_refused_with_a_sentence():
+    with pytest.raises(ConfigError, match="a joint model has one population"):
+        Portfolio(JOINT | {"transfer": {"pool": {"within": ["region"]}}})
 
 
 @pytest.mark.slow

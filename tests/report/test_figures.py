@@ -1,4 +1,3 @@
-import io
 import pickle
 import subprocess
 import sys
@@ -8,9 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from PIL import Image
 
 from posterity.portfolio.result import Result, open_result
 from posterity.report import style
@@ -20,6 +16,7 @@ from posterity.report.multiples import MOST, multiples_figure, multiples_png
 from posterity.report.view import Band, EntityView, PortfolioView, entity_view, entity_views, portfolio_view
 from posterity.report.worst import worst_entities, worst_figure, worst_png
 from tests.portfolio.example import FAILED, LONG, ONE_ROW, build, entity_names
+from tests.report.drawn import faults, size, texts
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["weeks", "dates"])
@@ -37,49 +34,12 @@ def portfolio(result: Result) -> PortfolioView:
     return portfolio_view(result)
 
 
-def texts(figure: Figure) -> list[str]:
-    return [t.get_text() for t in figure.findobj(Text) if t.get_text()]
-
-
-def drawn(figure: Figure) -> list[Text]:
-    """Every text that was drawn: ticks beyond the limits of their axis are not."""
-    style.png(figure)
-    shown = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
-    for axes in figure.axes:
-        for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-            low, high = min(limits), max(limits)
-            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
-                if not low <= tick.get_loc() <= high:
-                    shown = [t for t in shown if t not in (tick.label1, tick.label2)]
-    return shown
-
-
-def faults(figure: Figure) -> list[tuple[str, ...]]:
-    """Texts that leave the figure, and pairs of texts that lie on one another, tick labels included."""
-    shown = drawn(figure)
-    width, height = figure.get_size_inches() * figure.dpi
-    names = [t.get_text() for t in shown]
-    x0, y0, x1, y1 = np.array([t.get_window_extent().extents for t in shown]).T
-    outside = (x0 < 0) | (y0 < 0) | (x1 > width) | (y1 > height)
-    across = np.minimum.outer(x1, x1) - np.maximum.outer(x0, x0)
-    down = np.minimum.outer(y1, y1) - np.maximum.outer(y0, y0)
-    # Boxes include the room for descenders, so that lines of text may touch by a few pixels.
-    pairs = np.argwhere(np.triu((across > 1) & (down > 4), 1))
-    return [(names[i],) for i in np.flatnonzero(outside)] + [(names[i], names[j]) for i, j in pairs]
-
-
 def test_the_check_itself_finds_faults() -> None:
     figure = style.canvas(3, 2)
     style.write(figure, 1, 1, "one", 12)
     style.write(figure, 1.1, 1, "two", 12)
     style.write(figure, 2.9, 1.5, "three", 12)
     assert faults(figure) == [("three",), ("one", "two")]
-
-
-def size(png: bytes) -> tuple[int, int]:
-    with Image.open(io.BytesIO(png)) as image:
-        image.load()
-        return image.size
 
 
 @pytest.mark.parametrize("entity", entity_names())
@@ -262,7 +222,7 @@ def test_an_entity_figure_is_quick(view: EntityView) -> None:
 def test_drawing_needs_no_pyplot_and_no_heavy_library() -> None:
     code = (
         "import sys, posterity.report.entity, posterity.report.worst, posterity.report.multiples,"
-        " posterity.report.diagnostics\n"
+        " posterity.report.diagnostics, posterity.report.figures, posterity.report.transfer\n"
         "heavy = 'matplotlib.pyplot', 'pymc', 'xarray', 'arviz_base', 'mlflow'\n"
         "print([m for m in heavy if m in sys.modules])"
     )

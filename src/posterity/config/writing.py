@@ -9,6 +9,7 @@ from posterity.config.findings import dotted
 from posterity.config.loading import from_dict
 from posterity.config.priors import PriorSpec
 from posterity.config.schema import Config
+from posterity.config.transfer import Transfer
 from posterity.config.values import scalar
 from posterity.config.words import listed, meant, quoted
 from posterity.errors import ConfigError, Problem
@@ -70,7 +71,7 @@ def with_overrides(config: Config, overrides: Mapping[str, Any]) -> Config:
         part: Any = data
         for depth, key in enumerate(sections):
             if part is data and key == "transfer" and data["transfer"] is None:
-                data["transfer"] = {}
+                data["transfer"] = _plain(Transfer().model_dump(by_alias=True))
             if not isinstance(part, dict) or key not in part:
                 known = part if isinstance(part, dict) else ()
                 hint = f"; allowed: {listed(known)}{meant(key, known)}" if known else ""

@@ -51,7 +51,7 @@ def check(model: CompiledModel, prior: "Prior | None") -> None:
 def agreement(
     model: CompiledModel,
     inputs: Inputs,
-    target: Floats,
+    target: Floats | None,
     prior: "Prior | None",
     posterior: Posterior,
     inference: Inference,
@@ -64,7 +64,7 @@ def agreement(
     predictive. Rows whose errors depend on the row before are predicted one step ahead, each given the row
     that was observed before it.
     """
-    if prior is None:
+    if prior is None or target is None:
         return Agreement(None, None)
     return Agreement(
         _conflict(model, inputs, target, prior, inference, seeds), vague_weight(prior, model, posterior)

@@ -1,7 +1,7 @@
 """One entity, from its rows to everything that a result holds about it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from posterity.portfolio.prior import Prior
 
 PREDICTIVE_DRAWS = 2_000
-PREDICTIVE_CELLS = 4_000_000
-"""Draws × rows held at once for predictive summaries; longer entities get fewer draws."""
+PREDICTIVE_CELLS = 100_000
+FEWEST_PREDICTIVE = 500
+"""Draws × rows of a predictive summary: entities with many rows get fewer draws, as what is seen of them is
+the band that the rows make together. A bound of 90 % from 500 draws is off by a tenth of a predictive sd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +98,18 @@ def fit_entity(
         if pooling is None:
             outcome = fit(model, inputs, starts, seeds, inference, gates)
         else:
-            outcome = fit_pooled(model, work.entity, work.rows, pooling, seeds, inference, gates)
+            outcome = fit_pooled(model, work.entity, work.rows, numbers, pooling, seeds, inference, gates)
         if isinstance(outcome, Failure):
             return EntityFit(
                 work, "failed", _failed(outcome), outcome, time.perf_counter() - begin, prior=prior
             )
-        target = work.rows.target
-        assert target is not None
         # What an entity has taught itself it cannot contradict.
         judged = prior if pooling is None else None
-        agreed = agreement(model, inputs, target, judged, outcome, inference, seeds)
-        open_ = (*open_gates(outcome, gates), *sentence(agreed, prior, gates))
-        predictive, expected = _predictive(model, inputs, outcome, intervals, seeds)
-        inside = (predictive.lower <= target) & (target <= predictive.upper)
-        return EntityFit(
-            work,
-            status="flagged" if open_ else "ok",
-            reason="; ".join(open_) or None,
-            outcome=outcome,
+        agreed = agreement(model, inputs, work.rows.target, judged, outcome, inference, seeds)
+        reasons = (*open_gates(outcome, gates), *sentence(agreed, prior, gates))
+        return replace(
+            fitted(model, work, inputs, outcome, reasons, intervals, seeds),
             seconds=time.perf_counter() - begin,
-            predictive=predictive,
-            expected=expected,
-            coverage=inside.mean(axis=1),
-            mae=float(np.abs(predictive.median - target).mean()),
             prior=prior,
             conflict_p=agreed.conflict_p,
             vague_weight=agreed.vague_weight,
@@ -129,6 +120,33 @@ def fit_entity(
     except Exception as error:  # one entity must never take its shard with it
         failure = Failure(f"unexpected {type(error).__name__}: {error}", unexpected=True)
         return EntityFit(work, "failed", failure.reason, failure, time.perf_counter() - begin, prior=prior)
+
+
+def fitted(
+    model: CompiledModel,
+    work: Work,
+    inputs: Inputs,
+    outcome: Posterior,
+    reasons: tuple[str, ...],
+    intervals: tuple[float, ...],
+    seeds: Seeds,
+) -> EntityFit:
+    """The outcome of an entity that has a posterior; `reasons`, if there are any, flag it."""
+    predictive, expected = _predictive(model, inputs, outcome, intervals, seeds)
+    target = work.rows.target
+    assert target is not None
+    inside = (predictive.lower <= target) & (target <= predictive.upper)
+    return EntityFit(
+        work,
+        status="flagged" if reasons else "ok",
+        reason="; ".join(reasons) or None,
+        outcome=outcome,
+        seconds=0.0,
+        predictive=predictive,
+        expected=expected,
+        coverage=inside.mean(axis=1),
+        mae=float(np.abs(predictive.median - target).mean()),
+    )
 
 
 def _predictive(
@@ -144,7 +162,7 @@ def _predictive(
 
 def predictive_draws(rows: int) -> int:
     """How many draws predictive summaries of so many rows use."""
-    return max(200, min(PREDICTIVE_DRAWS, PREDICTIVE_CELLS // max(rows, 1)))
+    return max(FEWEST_PREDICTIVE, min(PREDICTIVE_DRAWS, PREDICTIVE_CELLS // max(rows, 1)))
 
 
 def summarise(draws: NDArray[np.generic], intervals: tuple[float, ...]) -> Summary:

@@ -3,13 +3,13 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from posterity.config.transfer import Transfer
-from posterity.errors import ModelError
 from posterity.inference.compiled import CompiledModel, Inputs, compiled, inputs_of
 from posterity.inference.declared import declared_moments
 from posterity.inference.fit import Seeds
@@ -21,7 +21,7 @@ from posterity.inference.transferred import flat
 from posterity.models.arrays import arrays
 from posterity.models.joint import MEAN, SHARED, JointModel, Pooling, build_joint
 from posterity.portfolio.dispatch import Listener
-from posterity.portfolio.entity import EntityFit, predictive_draws, summarise
+from posterity.portfolio.entity import EntityFit, fitted
 from posterity.portfolio.execute import Executed, Stage
 from posterity.portfolio.learning import FILE, population_key
 from posterity.portfolio.parts import Parts, write
@@ -71,20 +71,13 @@ def fit_joint(plan: Plan, folder: Path, listen: Listener = lambda _: None) -> Ex
 def joint_model(plan: Plan, model: CompiledModel, every: Sequence[Work]) -> JointModel:
     """The joint model of a plan's entities."""
     pool = (plan.config.transfer or Transfer()).pool
-    if pool.within:
-        raise ModelError(
-            f"transfer.pool.within: {', '.join(pool.within)} is not supported by joint models, which have "
-            "one population; leave it out, or take `inference.pooling: separate`"
-        )
-    if model.transferred.size:
-        raise ModelError("a structure with transferred priors cannot be joined")
     description = plan.description
     rows = [arrays(description, work.rows) for work in every]
     kinds = {v.name: v.dtype for v in model.built.model.data_vars}
     data = {name: np.concatenate([r[name] for r in rows]).astype(kinds[name]) for name in rows[0]}
     owner = np.repeat(np.arange(len(every)), [work.rows.n for work in every])
     entries = entries_of(model, plan.config)
-    mean, sd = declared_moments(model, _inputs(model, every[0]))
+    mean, sd = declared_moments(model, _inputs(plan, model, every[0]))
     inference = plan.config.inference
     pooling = Pooling(
         entries.partial,
@@ -96,11 +89,13 @@ def joint_model(plan: Plan, model: CompiledModel, every: Sequence[Work]) -> Join
         pool.covariance == "full",
         inference.centered,
     )
-    return build_joint(model.built, pooling, data, owner, len(every), inference.minibatch)
+    built = replace(model.built, description=plan.description)
+    return build_joint(built, pooling, data, owner, len(every), inference.minibatch)
 
 
-def _inputs(model: CompiledModel, work: Work) -> Inputs:
-    return inputs_of(model, {**arrays(model.description, work.rows), **model.description.numbers})
+def _inputs(plan: Plan, model: CompiledModel, work: Work) -> Inputs:
+    # The model may have been compiled for another configuration of the same structure.
+    return inputs_of(model, {**arrays(model.description, work.rows), **plan.description.numbers})
 
 
 def _chunk(
@@ -130,28 +125,14 @@ def _fit(
     """One entity's posterior (C, S, D) and its summaries, as a fit of its own would have them."""
     begin = time.perf_counter()
     chains, size, dimension = thetas.shape
-    inputs = _inputs(model, work)
-    flat_draws = model.parameters(np.ascontiguousarray(thetas).reshape(-1, dimension), inputs)
-    values = flat_draws.reshape(chains, size, -1)
-    outcome = Posterior(drawn.method, np.ascontiguousarray(thetas), values, drawn.diagnostics(values))
-    open_ = (*open_gates(outcome, plan.config.gates), *drawn.reasons)
-    chosen = flat_draws[:: max(1, -(-len(flat_draws) // predictive_draws(work.rows.n)))]
-    rng = np.random.default_rng(Seeds.of(plan.config.inference.seed, work.digest).predict)
-    observed, expected = model.predict(chosen, inputs, rng)
-    predictive, target = summarise(observed, plan.config.intervals), work.rows.target
-    assert target is not None
-    inside = (predictive.lower <= target) & (target <= predictive.upper)
-    return EntityFit(
-        work,
-        status="flagged" if open_ else "ok",
-        reason="; ".join(open_) or None,
-        outcome=outcome,
-        seconds=seconds + time.perf_counter() - begin,
-        predictive=predictive,
-        expected=None if expected is None else summarise(expected, plan.config.intervals),
-        coverage=inside.mean(axis=1),
-        mae=float(np.abs(predictive.median - target).mean()),
-    )
+    inputs = _inputs(plan, model, work)
+    thetas = np.ascontiguousarray(thetas)
+    values = model.parameters(thetas.reshape(-1, dimension), inputs).reshape(chains, size, -1)
+    outcome = Posterior(drawn.method, thetas, values, drawn.diagnostics(values))
+    reasons = (*open_gates(outcome, plan.config.gates), *drawn.reasons)
+    seeds = Seeds.of(plan.config.inference.seed, work.digest)
+    fit = fitted(model, work, inputs, outcome, reasons, plan.config.intervals, seeds)
+    return replace(fit, seconds=seconds + time.perf_counter() - begin)
 
 
 def population(plan: Plan, joint: JointModel, drawn: JointDraws, every: Sequence[Work]) -> Population:
@@ -182,7 +163,7 @@ def population(plan: Plan, joint: JointModel, drawn: JointDraws, every: Sequence
         declared_mean=p.mean[at],
         declared_sd=p.sd[at],
         covariance="full" if p.full else "diagonal",
-        khat=0.0 if np.isnan(drawn.khat) else drawn.khat,
+        khat=None if np.isnan(drawn.khat) else drawn.khat,
         sweeps=0,
         converged=not drawn.reasons,
         taught_by=tuple(work.key for work in every),
@@ -195,7 +176,7 @@ def population(plan: Plan, joint: JointModel, drawn: JointDraws, every: Sequence
 def _information(plan: Plan, joint: JointModel, drawn: JointDraws, every: Sequence[Work]) -> Any:
     """Information of one row about the transferred entries, at the entities' posterior means."""
     model = compiled(transferred(plan.config, plan.description))
-    numbers = {**model.description.numbers, **flat(len(model.transferred))}
+    numbers = {**plan.description.numbers, **flat(len(model.transferred))}
     step = max(1, len(every) // LOOKED_AT)
     total, rows = np.zeros((len(model.transferred),) * 2), 0
     for i in range(0, len(every), step):

@@ -43,7 +43,7 @@ def learned(plan: Plan, parts: Parts, runner: Runner | None = None) -> tuple[Lea
             work.entity,
             work.key,
             groups[work.entity],
-            likelihood_inputs(how.model, work.rows),
+            likelihood_inputs(how.model, work.rows, plan.description.numbers),
             work.rows.n,
         )
         for work in plan.work(plan.teachers)

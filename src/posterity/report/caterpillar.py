@@ -168,7 +168,9 @@ def curve(axes: Axes, order: Order, shape: Density | None, log: bool) -> None:
     axes.plot(x, y, color=style.GREEN, linewidth=1.2)
 
 
-def segments(axes: Axes, starts: Floats, ends: Floats, y: Floats, width: float, color: str, alpha: float) -> None:
+def segments(
+    axes: Axes, starts: Floats, ends: Floats, y: Floats, width: float, color: str, alpha: float
+) -> None:
     """Horizontal lines; those with an end that is missing are left out."""
     kept = np.isfinite(starts) & np.isfinite(ends)
     points = np.stack([np.stack([starts, y], 1), np.stack([ends, y], 1)], 1)[kept]

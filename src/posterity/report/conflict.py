@@ -1,15 +1,17 @@
 """How well transferred priors and rows agree: the conflict probabilities of all that learned."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from posterity.portfolio.result import Result
 from posterity.report import style
 from posterity.report.view import GATES
-from posterity.portfolio.result import Result
 
 type Floats = NDArray[np.float64]
 
@@ -50,14 +52,14 @@ def conflict_view(result: Result) -> ConflictView | None:
 
 
 def conflict_figure(view: ConflictView) -> Figure:
-    """A histogram with the level that priors in agreement with their rows would give, and the lowest by name."""
+    """A histogram with the level that priors in agreement with their rows would give; the lowest by name."""
     figure = style.canvas(_WIDTH, _HEIGHT)
     room = _WIDTH - 2 * _LEFT
     title = style.fit(f"{view.name}: do priors and rows agree?", room / 1.15, 14)
     style.write(figure, _LEFT, 0.22, title, 14, fontweight="bold")
     below = int((view.p < view.gate).sum())
-    many = "entity" if view.p.size == 1 else "entities"
-    facts = f"{view.p.size:,} {many} with a transferred prior · {below:,} below the gate {style.number(view.gate)}"
+    many, gate = "entity" if view.p.size == 1 else "entities", style.number(view.gate)
+    facts = f"{view.p.size:,} {many} with a transferred prior · {below:,} below the gate {gate}"
     facts += f" · by chance alone {style.number(view.gate * view.p.size)}"
     style.write(figure, _LEFT, 0.57, style.fit(facts, room, 9), 9, style.MUTED)
     _histogram(figure, view)
@@ -71,14 +73,19 @@ def conflict_png(view: ConflictView) -> bytes:
 
 
 def _histogram(figure: Figure, view: ConflictView) -> None:
-    words = "entities by conflict probability · dotted: as many as where every prior agrees with the rows"
+    words = "entities by conflict probability · dotted: expected where all agree"
     style.write(figure, _LEFT, 0.9, style.fit(words, _PLOT, 8.5), 8.5, style.MUTED)
     axes = style.place(figure, _LEFT + 0.25, _TOP, _PLOT - 0.25, _HEIGHT - _TOP - 0.62)
     bins = 20 if view.p.size >= 100 else 10
     edges = np.linspace(0, 1, bins + 1)
     low = view.p < view.gate
     bad, good = (np.histogram(view.p[some], edges)[0] for some in (low, ~low))
-    options = {"width": np.diff(edges), "align": "edge", "edgecolor": "white", "linewidth": 0.6}
+    options: dict[str, Any] = {
+        "width": np.diff(edges),
+        "align": "edge",
+        "edgecolor": "white",
+        "linewidth": 0.6,
+    }
     axes.bar(edges[:-1], bad, color=style.RED, **options)
     axes.bar(edges[:-1], good, bottom=bad, color=style.BLUE, **options)
     expected = view.p.size / bins
@@ -88,7 +95,7 @@ def _histogram(figure: Figure, view: ConflictView) -> None:
     axes.set_ylim(0, top)
     axes.set_xlim(-0.005, 1)
     style.value_axis(axes, 4)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     style.number_axis(axes, 5)
     words = f"gate {style.number(view.gate)}" + (f", {int(low.sum()):,} below" if low.any() else "")
     right = view.gate > 0.5
@@ -96,7 +103,8 @@ def _histogram(figure: Figure, view: ConflictView) -> None:
         axes, view.gate + (-0.012 if right else 0.012), top * 0.985, words, 8, style.INK,
         transform=axes.transData, va="top", ha="right" if right else "left",
     )  # fmt: skip
-    axes.set_xlabel("probability of rows at least as far from what the prior expects", fontsize=8.5, color=style.MUTED)
+    words = "probability of rows at least as far from what the prior expects"
+    axes.set_xlabel(words, fontsize=8.5, color=style.MUTED)
 
 
 def _lowest(figure: Figure, view: ConflictView) -> None:

@@ -11,8 +11,10 @@ from posterity.report.population import population_png
 from posterity.report.shrinkage import shrinkage_png, shrinkage_view
 from posterity.report.transfer_graph import transfer_graph_png
 
+type Figure = Callable[[Result], bytes | None]
 
-def _drawn[View](make: Callable[[Result], View | None], draw: Callable[[View], bytes]) -> Callable[[Result], bytes | None]:
+
+def _drawn[View](make: Callable[[Result], View | None], draw: Callable[[View], bytes]) -> Figure:
     def figure(result: Result) -> bytes | None:
         view = make(result)
         return None if view is None else draw(view)
@@ -20,7 +22,7 @@ def _drawn[View](make: Callable[[Result], View | None], draw: Callable[[View], b
     return figure
 
 
-LEARNING: Mapping[str, Callable[[Result], bytes | None]] = MappingProxyType(
+LEARNING: Mapping[str, Figure] = MappingProxyType(
     {
         "population": _drawn(population_view, population_png),
         "transfer": _drawn(transfer_view, transfer_graph_png),

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from posterity.config.schema import percent
-from posterity.portfolio.population import Population
 from posterity.portfolio.result import Result
 from posterity.report import style
 from posterity.report.density import Density, density
 from posterity.report.scales import Scale, scales
+
+if TYPE_CHECKING:
+    from posterity.portfolio.population import Population
 
 type Floats = NDArray[np.float64]
 
@@ -23,7 +25,7 @@ _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class ParameterView:
-    """One partial entry of E entities in G groups, on its own scale where `own`, along a log axis where `log`.
+    """One partial entry of E entities in G groups, on its own scale where `own`, on a log axis where `log`.
 
     `levels` (G, 5) are the population's 5, 25, 50, 75 and 95 % points; `density` is over log10 where `log`.
     """
@@ -79,9 +81,8 @@ def population_view(result: Result) -> PopulationView | None:
         values = [scale.own(d[:, position]) for d in draws]
         levels = np.array([np.quantile(v, _LEVELS) for v in values])
         log = scale.transform == "log"
-        whole = np.concatenate(
-            [v[: max(1, _DRAWS * n // max(1, counts.sum()))] for v, n in zip(values, counts, strict=True)]
-        )
+        shares = [max(1, _DRAWS * n // max(1, len(entities))) for n in counts.tolist()]
+        whole = np.concatenate([v[:n] for v, n in zip(values, shares, strict=True)])
         shape = density(np.log10(whole) if log else whole)
         own = scale.parameter is not None
         spread = _spread(population, i, scale)
@@ -101,7 +102,7 @@ def population_view(result: Result) -> PopulationView | None:
     )
 
 
-def members(result: Result, population: Population) -> list[dict[str, Any]]:
+def members(result: Result, population: "Population") -> list[dict[str, Any]]:
     """Rows of `entities` of those with a posterior that taught the population or learned from it."""
     taught = set(population.teachers)
     rows = result.table("entities.parquet").to_pylist()
@@ -114,7 +115,7 @@ def members(result: Result, population: Population) -> list[dict[str, Any]]:
 
 
 def grouped(
-    result: Result, population: Population, rows: Sequence[Mapping[str, Any]]
+    result: Result, population: "Population", rows: Sequence[Mapping[str, Any]]
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Labels of the groups, and for each row its place among them; one without a name where there are none.
 
@@ -129,7 +130,7 @@ def grouped(
     return groups, np.array([groups.index(g) for g in own], dtype=np.int64)
 
 
-def predictive(population: Population, group: str) -> Floats:
+def predictive(population: "Population", group: str) -> Floats:
     """Draws (S, D_t) of where another entity of the group is expected, always the same."""
     return population.predictive(group or None, _DRAWS, np.random.default_rng(0))
 
@@ -141,8 +142,8 @@ def _estimates(
     if scale.parameter is not None:
         table = result.parameters
         own = table[table["parameter"] == scale.parameter].set_index("entity").reindex(list(entities))
-        names = ("mean", f"lower_{percent(mass)}", f"upper_{percent(mass)}")
-        mean, low, high = (own[name].to_numpy(dtype=np.float64) for name in names)
+        columns = ("mean", f"lower_{percent(mass)}", f"upper_{percent(mass)}")
+        mean, low, high = (own[column].to_numpy(dtype=np.float64) for column in columns)
         return mean, low, high
     moments = theta(result)
     mean, sd = np.full(len(entities), np.nan), np.full(len(entities), np.nan)
@@ -166,7 +167,7 @@ def theta(result: Result) -> dict[str, tuple[list[str], Floats, Floats]]:
     return found
 
 
-def _spread(population: Population, place: int, scale: Scale) -> str:
+def _spread(population: "Population", place: int, scale: Scale) -> str:
     """How far entities are apart, in words."""
     sds = population.sds[:, place]
     sd = style.estimate(float(sds.mean()), float(sds.std()))
@@ -177,6 +178,6 @@ def _spread(population: Population, place: int, scale: Scale) -> str:
     return f"sd between entities {sd}{where}"
 
 
-def _shared(population: Population, place: int, scale: Scale) -> str:
+def _shared(population: "Population", place: int, scale: Scale) -> str:
     values = scale.own(population.shared_values[:, place])
     return f"{scale.label} {style.estimate(float(values.mean()), float(values.std()))}"

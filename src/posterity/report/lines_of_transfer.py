@@ -64,7 +64,8 @@ def transfer_view(result: Result) -> TransferView | None:
             home[row["entity"]] = ("taught" if row["entity"] in taught else row["role"], row["group"])
         if row["kind"] != "declared":
             home.setdefault(row["entity"], shape.key(row))
-    _teachers(drawing, [row for row in rows if home[row["entity"]][0] in ("taught", "established", "new")], home)
+    plain = ("taught", "established", "new")
+    _teachers(drawing, [row for row in rows if home[row["entity"]][0] in plain], home)
     if population:
         _populations(drawing, result, rows, taught)
     by_box = defaultdict(list)
@@ -89,7 +90,8 @@ class _Shape:
 
     def key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """The box of a learner."""
-        name = row["group"] if row["kind"] == "population" else "" if row["kind"] in self.gathered else row["name"]
+        name = row["group"] if row["kind"] == "population" else row["name"]
+        name = "" if row["kind"] in self.gathered else name
         return ("learner", self.columns[row["entity"]], row["kind"], name, row["role"])
 
     def source(
@@ -160,7 +162,8 @@ def _teachers(
         about = _names(members[key]) if len(members[key]) <= _NAMED else f"{count:,} rows"
         about += "" if kind == "taught" else ", declared prior"
         about = f"{group}, {about}" if group else about
-        drawing.boxes[key] = Box(0, "taught" if kind == "taught" else "declared", title, about, _bad(members[key]))
+        own = "taught" if kind == "taught" else "declared"
+        drawing.boxes[key] = Box(0, own, title, about, _bad(members[key]))
         if kind == "taught":
             drawing.links[key, ("population", group)] += len(members[key])
 
@@ -186,13 +189,15 @@ def _learners(key: tuple[Any, ...], members: Sequence[Mapping[str, Any]], gate: 
     elif kind == "population" and name:
         text = f"{name}, {text}"
     conflicts = sum(m["conflict_p"] is not None and m["conflict_p"] < gate for m in members)
-    trouble = [f"{conflicts:,} in conflict"] if conflicts else []
-    return Box(column, "learner", f"{len(members):,} {what}", text, ", ".join([*trouble, _bad(members)]).strip(", "))
+    trouble = _bad(members, conflicts)
+    return Box(column, "learner", f"{len(members):,} {what}", text, trouble)
 
 
-def _bad(members: Sequence[Mapping[str, Any]]) -> str:
+def _bad(members: Sequence[Mapping[str, Any]], conflicts: int = 0) -> str:
+    """What needs a look: a conflict is one reason to be flagged, and says more."""
     counts = Counter(m["status"] for m in members)
-    return ", ".join(f"{counts[s]:,} {s}" for s in ("failed", "flagged") if counts[s])
+    found = {"failed": counts["failed"], "in conflict": conflicts, "flagged": counts["flagged"] - conflicts}
+    return ", ".join(f"{n:,} {what}" for what, n in found.items() if n > 0)
 
 
 def _names(members: Sequence[Mapping[str, Any]]) -> str:

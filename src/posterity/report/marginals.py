@@ -7,6 +7,8 @@ Drawn on the figure itself, in inches: an `Axes` costs ten milliseconds, and eig
 the figure.
 """
 
+from typing import Any
+
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
@@ -47,7 +49,12 @@ class _Sheet:
                 PolyCollection(areas, facecolor=color, alpha=alpha, linewidth=0, transform=inches)
             )
         for (color, width, dashes), lines in self._lines.items():
-            options = {"colors": color, "linewidths": width, "linestyles": dashes, "transform": inches}
+            options: dict[str, Any] = {
+                "colors": color,
+                "linewidths": width,
+                "linestyles": dashes,
+                "transform": inches,
+            }
             self._figure.add_artist(LineCollection(lines, **options))
 
 
@@ -69,17 +76,12 @@ def draw(
     slot = (height - _KEY + _FOOT) / rows
     _keys(figure, shown, left, top, width)
     sheet = _Sheet(figure)
+    # Beside transferred priors declared ones are grey, also where they were kept.
+    declared = style.MUTED if any(m.taught for m in shown) else style.ORANGE
     for i, marginal in enumerate(shown):
         across, down = i % columns, i // columns
-        _panel(
-            figure,
-            sheet,
-            marginal,
-            left + across * (cell + _GAP),
-            top + _KEY + down * slot,
-            cell,
-            slot - _FOOT,
-        )
+        place = left + across * (cell + _GAP), top + _KEY + down * slot
+        _panel(figure, sheet, marginal, declared, place, cell, slot - _FOOT)
     sheet.finish()
 
 
@@ -111,8 +113,15 @@ def _keys(figure: Figure, shown: tuple[Marginal, ...], left: float, top: float, 
 
 
 def _panel(
-    figure: Figure, sheet: _Sheet, marginal: Marginal, left: float, top: float, width: float, height: float
+    figure: Figure,
+    sheet: _Sheet,
+    marginal: Marginal,
+    declared: str,
+    place: tuple[float, float],
+    width: float,
+    height: float,
 ) -> None:
+    left, top = place
     style.write(figure, left, top, style.fit(marginal.name, width, 8.5), 8.5)
     values = marginal.draws[np.isfinite(marginal.draws)]
     posterior = density(values)
@@ -125,7 +134,7 @@ def _panel(
     style.write(figure, left, top + 0.16, style.fit(text, width, 7.5), 7.5, style.MUTED)
     low, high = _window(values, marginal)
     base, peak = top + height, height - _HEAD
-    for shape, tallest, color in _shapes(marginal, posterior):
+    for shape, tallest, color in _shapes(marginal, posterior, declared):
         x, y = _clip(shape, low, high, tallest)
         if x.size:
             across, down = left + (x - low) / (high - low) * width, base - y * peak
@@ -133,13 +142,13 @@ def _panel(
                 sheet.line(across, down, style.ORANGE, 1.0, ":")
             else:
                 sheet.area(across, down, base, color)
-                sheet.line(across, down, color, 1.0 if color == style.FAINT else 1.4)
+                sheet.line(across, down, color, 1.0 if color == style.MUTED else 1.4)
     sheet.line(np.array([left, left + width]), np.array([base, base]), style.FAINT, 0.8)
     inside = _ticks(low, high, 3 if width > 1.7 else 2)
     for tick, text in zip(inside, style.ticks(inside), strict=True):
-        place = left + (tick - low) / (high - low) * width
-        sheet.line(np.array([place, place]), np.array([base, base + 0.04]), style.FAINT, 0.8)
-        style.write(figure, place, base + 0.07, text, 7.5, style.MUTED, ha="center")
+        mark = left + (tick - low) / (high - low) * width
+        sheet.line(np.array([mark, mark]), np.array([base, base + 0.04]), style.FAINT, 0.8)
+        style.write(figure, mark, base + 0.07, text, 7.5, style.MUTED, ha="center")
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
@@ -153,13 +162,10 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
     return inside
 
 
-def _shapes(marginal: Marginal, posterior: Density) -> list[tuple[Density, float, str]]:
+def _shapes(marginal: Marginal, posterior: Density, declared: str) -> list[tuple[Density, float, str]]:
     """Densities from back to front, each with the height that becomes the panel's, and its colour."""
     taught, found = marginal.taught, [(posterior, float(posterior.y.max()), style.BLUE)]
-    if taught is None:
-        declared = style.ORANGE
-    else:
-        declared = style.FAINT
+    if taught is not None:
         found.insert(0, (taught.density, taught.peak, style.ORANGE))
         if taught.vague is not None:
             # At its true height nobody would see it.

@@ -61,7 +61,6 @@ def _facts(view: PopulationView) -> list[str]:
         facts.append(f"{len(view.groups):,} groups")
     if view.shared:
         facts.append(f"shared by all: {', '.join(view.shared)}")
-    if hidden := len(view.parameters) - caterpillar.MOST:
-        if hidden > 0:
-            facts.append(f"{hidden:,} more parameters in population.json")
+    if (hidden := len(view.parameters) - caterpillar.MOST) > 0:
+        facts.append(f"{hidden:,} more parameters in population.json")
     return [*facts, *view.notes]

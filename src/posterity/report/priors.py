@@ -6,10 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import yaml
 
 from posterity.inference.mixture import Mixture
-from posterity.portfolio import prior_file
-from posterity.portfolio.prior import Prior
 from posterity.portfolio.result import Result
 from posterity.report.density import Density
 from posterity.report.scales import scales
@@ -45,8 +44,7 @@ def used(result: Result, row: Mapping[str, Any]) -> Used | None:
     label = row.get("prior")
     files = result.manifest.extra.get("priors", {})
     if label in files:
-        prior = _parsed(result.text(files[label]), files[label])
-        found = Used(prior.entries, prior.mixture, prior.vague)
+        found = _parsed(result.text(files[label]))
     else:
         moments = _moments(result, str(row["entity"]))
         if moments is None:
@@ -74,9 +72,14 @@ def taught(prior: Used, parameters: Sequence[str]) -> dict[str, Taught]:
 
 
 @lru_cache(maxsize=64)
-def _parsed(text: str, name: str) -> Prior:
-    """Of thousands of entities most share a few priors, and reading one takes as long as drawing it."""
-    return prior_file.loads(text, name)
+def _parsed(text: str) -> Used:
+    """Of thousands of entities most share a few priors.
+
+    The manifest vouches for the text, and `prior_file`, which checks it, would load PyMC into every process
+    that draws.
+    """
+    content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return Used(tuple(content["entries"]), Mixture.from_dict(content["joint"]), float(content["vague"]))
 
 
 def _moments(result: Result, entity: str) -> Used | None:

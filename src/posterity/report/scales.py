@@ -44,7 +44,7 @@ class Scale:
         return _OWN[self.transform](values)
 
     def normal_mixture(self, weights: Floats, means: Floats, sds: Floats) -> Density:
-        """Density of the parameter where the entry is a mixture of normals (K,); weights may add up to less."""
+        """Density of the parameter where the entry is a mixture of normals; K weights, means and sds."""
         wide = sds.max()
         away = np.linspace(-4.5, 4.5, _POINTS)
         # Points where each component is, so that a narrow one beside a wide one keeps its shape.
@@ -66,7 +66,7 @@ def scales(entries: Sequence[str], parameters: Sequence[str]) -> tuple[Scale, ..
     """
     labels = _by_base(parameters)
     positions = _by_base(entries)
-    found = {}
+    found: dict[str, Scale] = {}
     for base, members in positions.items():
         for suffix, transform in _SUFFIXES.items():
             own = labels.get(base.removesuffix(suffix), []) if base.endswith(suffix) else []

@@ -1,31 +1,34 @@
 """What the population did to those that taught it: each entity's estimate without it, and with it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from posterity.portfolio.population import Population
 from posterity.portfolio.result import Result
 from posterity.report import caterpillar, style
 from posterity.report.caterpillar import Order, Sheet
 from posterity.report.learned import grouped, members, predictive, theta
 from posterity.report.scales import scales
 
+if TYPE_CHECKING:
+    from posterity.portfolio.population import Population
+
 type Floats = NDArray[np.float64]
 
 _LEAST = 0.05
-"""Share of the posterior's information that an entity's own rows must have in every direction: what is left of
-less, when the population is taken out again, is the error of 4,000 draws."""
+"""Share of the posterior's information that an entity's own rows must have in every direction: of less, what
+is left when the population is taken out is the error of 4,000 draws."""
 
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """One partial entry of E entities: estimates `alone` and `pooled` (E,), and the population's 5, 25, 50, 75
-    and 95 % points (G, 5); on the parameter's own scale where `own`, along a log axis where `log`.
+    """One partial entry of E entities: estimates `alone` and `pooled` (E,), and the population's 5, 25, 50,
+    75 and 95 % points (G, 5); on the parameter's own scale where `own`, on a log axis where `log`.
     """
 
     label: str
@@ -163,6 +166,8 @@ def _moved(parameter: Shrunk) -> str:
     return f"sd of estimates {style.number(alone.std())} alone, {style.number(pooled.std())} pooled{where}"
 
 
-def _partial(population: Population, names: list[str], mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+def _partial(
+    population: "Population", names: list[str], mean: Floats, covariance: Floats
+) -> tuple[Floats, Floats]:
     at = [names.index(population.entries[i]) for i in population.partial]
     return mean[at], covariance[np.ix_(at, at)]

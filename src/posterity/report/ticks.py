@@ -6,7 +6,6 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from posterity.report import style
 
-
 _STEPS: tuple[tuple[float, ...], ...] = (
     (1,),
     (1, 3),

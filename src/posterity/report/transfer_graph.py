@@ -74,8 +74,9 @@ def _box(figure: Figure, box: Box, left: float, middle: float, width: float) -> 
     room = width - 0.2
     top = middle - _BOX / 2
     trouble = style.fit(box.trouble, 0.55 * room, 8)
+    bad = style.STATUS["flagged"]
     if trouble:
-        style.write(figure, left + width - 0.1, top + 0.09, trouble, 8, style.STATUS["flagged"], ha="right", zorder=3)
+        style.write(figure, left + width - 0.1, top + 0.09, trouble, 8, bad, ha="right", zorder=3)
         room -= style.measure(trouble, 8) + 0.1
     title = style.fit(box.title, room / 1.15, 9)
     style.write(figure, left + 0.1, top + 0.075, title, 9, fontweight="bold", zorder=3)
@@ -86,15 +87,17 @@ def _box(figure: Figure, box: Box, left: float, middle: float, width: float) -> 
 def _link(
     figure: Figure, view: TransferView, places: list[float], ends: tuple[int, int], width: float, line: float
 ) -> None:
-    """A curve from the right of one box to the left of another, with a head; behind boxes in between."""
+    """A line from the right of one box to the left of another, with a head; behind boxes in between."""
     source, target = ends
     height, inches = float(figure.get_size_inches()[1]), figure.dpi_scale_trans
     x0 = _LEFT + view.boxes[source].column * (width + _ACROSS) + width
     x1 = _LEFT + view.boxes[target].column * (width + _ACROSS) - 0.1
     y0, y1 = height - places[source], height - places[target]
-    bend = min(0.5 * _ACROSS, (x1 - x0) / 2)
-    codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
-    curve = Path([(x0, y0), (x0 + bend, y0), (x1 - bend, y1), (x1, y1)], codes)
+    # The bend lies in the first gap: in the columns after it the line stays in the row of its target.
+    turned = min(x0 + _ACROSS - 0.1, x1)
+    middle = (x0 + turned) / 2
+    codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4, Path.LINETO]
+    curve = Path([(x0, y0), (middle, y0), (middle, y1), (turned, y1), (x1, y1)], codes)
     color = _COLORS[view.boxes[source].kind]
     figure.add_artist(
         PathPatch(curve, fill=False, edgecolor=color, linewidth=line, alpha=0.45, transform=inches, zorder=1)

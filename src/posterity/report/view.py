@@ -187,7 +187,8 @@ def _marginals(
     labels = [c for c in draws.column_names if c not in ("entity", "chain", "draw")]
     found = ((c, _floats(draws[c])[::step]) for c in labels if draws[c].null_count < draws.num_rows)
     learned = {} if prior is None else taught(prior, labels)
-    return tuple(Marginal(c, v, *priors.get(c, (None, None)), learned.get(c)) for c, v in found)
+    declared = {c: priors.get(c, (None, None)) for c in labels}
+    return tuple(Marginal(c, v, declared[c][0], declared[c][1], learned.get(c)) for c, v in found)
 
 
 def _priors(result: Result) -> dict[str, tuple[Density | None, float]]:

@@ -1,9 +1,10 @@
-"""What runs say of transferred priors: where they came from, who taught them, and how far apart teachers are."""
+"""What runs say of transferred priors: where they came from, who taught them, how far apart teachers are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posterity.portfolio.result import Result
 from posterity.report import style
@@ -13,8 +14,10 @@ from posterity.tracking.address import fragment
 from posterity.tracking.entity import numbers, plain
 from posterity.tracking.origin import Origin
 
+type Floats = NDArray[np.float64]
+
 TAUGHT_BY = "taught_by"
-"""The tag with the id of the run that taught an entity: the portfolio's for a population, the parent's else."""
+"""The tag with the id of the run that taught an entity: the portfolio's for a population, or its parent's."""
 
 _DECLARED = "declared"
 
@@ -78,7 +81,11 @@ def metrics(result: Result) -> dict[str, float]:
         return {}
     p = _known(learned, "conflict_p")
     found: dict[str, Any] = {"entities_learned": len(learned), "conflicts": int((p < gate(result)).sum())}
-    reducers = {"prior_rows": np.median, "conflict_p": np.min, "vague_weight": np.max}
+    reducers: dict[str, Callable[[Floats], Any]] = {
+        "prior_rows": np.median,
+        "conflict_p": np.min,
+        "vague_weight": np.max,
+    }
     for name, reduce in reducers.items():
         values = _known(learned, name)
         found[name] = float(reduce(values)) if values.size else None
@@ -97,6 +104,6 @@ def gate(result: Result) -> float:
     return float((result.settings.get("gates") or {}).get("conflict", GATES["conflict"]))
 
 
-def _known(rows: list[dict[str, Any]], name: str) -> np.ndarray:
+def _known(rows: list[dict[str, Any]], name: str) -> Floats:
     values = [row.get(name) for row in rows]
     return np.array([v for v in values if v is not None and np.isfinite(v)], dtype=np.float64)

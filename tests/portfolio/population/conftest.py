@@ -1,3 +1,5 @@
+import importlib
+
 import pytest
 
 from posterity.inference import compiled
@@ -7,3 +9,9 @@ from posterity.inference import compiled
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Populations of many small models: evaluated without being compiled."""
     monkeypatch.setattr(compiled, "NUMBA", compiled.VECTORS)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A population takes a second for its 4,000 draws; a quarter of them will do."""
+    monkeypatch.setattr(importlib.import_module("posterity.portfolio.population.learn"), "MOST_DRAWS", 1_000)

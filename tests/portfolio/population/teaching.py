@@ -33,7 +33,13 @@ def taught(
     config = configuration(likelihood, parameters, quantities, transfer=transfer)
     how = setting(config, describe(config), entities[0])
     return how, [
-        Teacher(f"e{i}", f"{i:08x}", groups[i] if groups else "", likelihood_inputs(how.model, one), one.n)
+        Teacher(
+            f"e{i}",
+            f"{i:08x}",
+            groups[i] if groups else "",
+            likelihood_inputs(how.model, one, how.description.numbers),
+            one.n,
+        )
         for i, one in enumerate(entities)
     ]
 

@@ -44,7 +44,7 @@ class Case:
     def target(self) -> tuple[Conditional, Inputs]:
         model, own = STRUCTURES[self.slope]
         given = rows(self.hits, x=X, trials=TRIALS)
-        inputs = likelihood_inputs(model, given)
+        inputs = likelihood_inputs(model, given, model.description.numbers)
         mean, sd = POPULATION
         return (
             Conditional(model, own, np.full(len(own.shared), 0.2), np.array([mean]), np.array([[sd**-2]])),

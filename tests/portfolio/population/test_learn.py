@@ -33,10 +33,10 @@ def studies(entities: int = 14, seed: int = 0) -> tuple[Floats, Floats]:
 SPREAD = {"theta": prior("HalfNormal", sigma=1.0)}
 
 
-def close(draws: Floats, exact: tuple[float, float], sd: float = 0.06) -> bool:
+def close(draws: Floats, exact: tuple[float, float], mean: float = 0.1, sd: float = 0.08) -> bool:
     """Whether draws have an exact mean and sd, up to what a few hundred effective draws allow."""
-    mean, spread = exact
-    return bool(abs(draws.mean() - mean) < 0.1 * spread and abs(np.log(draws.std() / spread)) < sd)
+    centre, spread = exact
+    return bool(abs(draws.mean() - centre) < mean * spread and abs(np.log(draws.std() / spread)) < sd)
 
 
 def predictive(population: Population, group: str | None = None) -> Floats:
@@ -44,7 +44,8 @@ def predictive(population: Population, group: str | None = None) -> Floats:
 
 
 @pytest.mark.parametrize("entities", [3, 14])
-def test_a_conjugate_population_is_exact(entities: int) -> None:
+def test_a_conjugate_population_is_exact(entities: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LEARN, "MOST_DRAWS", 4_000)
     means, errors = studies(entities)
     found = learn(*normal(means, errors, spread=SPREAD)).population
     exact = Exact(means, errors, 1.0)
@@ -58,6 +59,7 @@ def test_a_conjugate_population_is_exact(entities: int) -> None:
 
 
 def test_the_declared_prior_is_the_prior_of_the_mean() -> None:
+    """That of this configuration, whatever numbers the structure was compiled for first."""
     means, errors = studies(4)
     far = {"centre": -2.0, "wide": 0.5}
     found = learn(*normal(means, errors, **far, spread=SPREAD)).population
@@ -69,7 +71,7 @@ def test_the_declared_prior_is_the_prior_of_the_mean() -> None:
 # -- shared parameters
 
 
-def replicated(entities: int = 60, each: int = 4, seed: int = 3) -> tuple[list[Floats], float]:
+def replicated(entities: int = 40, each: int = 3, seed: int = 3) -> tuple[list[Floats], float]:
     """Few rows an entity, so that who takes the entities' means for known makes the noise too small."""
     rng = np.random.default_rng(seed)
     return [rng.normal(rng.normal(0, 0.5), 0.4, each) for _ in range(entities)], 0.4
@@ -107,18 +109,23 @@ def test_a_shared_parameter_is_unbiased(monkeypatch: pytest.MonkeyPatch) -> None
     found = learn(*with_noise(entities)).population
     exact = exact_noise(entities)
     assert found.shared_values.shape[1] == 1
-    assert close(found.shared_values[:, 0], exact)
+    # Quadratic in log σ, factors miss its skewness: with 80 degrees of freedom, 0.08 sds of the mean.
+    assert close(found.shared_values[:, 0], exact, mean=0.15)
 
     def careless(*given: Any) -> Factor:
         """Height alone depends on the shared parameter: a profile, not a marginal likelihood."""
         factor = expand(*given)
-        factor.coefficients[1:, 1:] = 0
+        if len(factor.coefficients) == 1:  # the first sweep has no shared parameters yet
+            return factor
+        constant, eta, q = factor.coefficients[1:].T
+        x = factor.mode[0]
+        factor.coefficients[1:] = np.column_stack([constant + eta * x - 0.5 * q * x**2, 0 * eta, 0 * q])
         return factor
 
     monkeypatch.setattr(sweep, "expand", careless)
     monkeypatch.setattr(sweep, "match_moments", lambda target, inputs, mode, factor, *_: factor)
     wrong = learn(*with_noise(entities)).population
-    assert wrong.shared_values.mean() < exact[0] - 1.5 * exact[1]
+    assert wrong.shared_values.mean() < exact[0] - 2 * exact[1]
 
 
 # -- groups
@@ -253,12 +260,12 @@ def test_an_entity_without_a_mode_is_left_out_and_named(monkeypatch: pytest.Monk
         return None if inputs is bad else original(target, inputs, starts)
 
     original = sweep.first_mode
-    monkeypatch.setattr(sweep, "first_mode", first)
-    found = learn(setting, teachers)
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep, "first_mode", first)
+        found = learn(setting, teachers)
     assert list(found.failed) == ["e2"]
     assert "e2" not in found.population.teachers
     assert found.population.rows == 5
-    monkeypatch.undo()
     without = learn(setting, [t for t in teachers if t.entity != "e2"]).population
     assert found.population.compare(without)[0]["shift"] == pytest.approx(0, abs=0.01)
 

@@ -76,9 +76,12 @@ class Conditional:
 
     def densities(self, points: Floats, inputs: Inputs) -> Floats:
         """Log density (S,) at points x (S, p + i)."""
+        return self.model.densities(self.theta(points), inputs) + self.log_population(points)
+
+    def log_population(self, points: Floats) -> Floats:
+        """Log density (S,) of the population at points x (S, p + i), up to a constant."""
         away = points[:, : len(self.entries.partial)] - self.mean
-        pull = 0.5 * np.einsum("si,ij,sj->s", away, self.precision, away)
-        return np.asarray(self.model.densities(self.theta(points), inputs) - pull)
+        return np.asarray(-0.5 * np.einsum("si,ij,sj->s", away, self.precision, away))
 
     def parameters(self, points: Floats, _: Any) -> Floats:
         """The points themselves: what certificates look at."""

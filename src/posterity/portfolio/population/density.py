@@ -5,7 +5,9 @@ log sds between groups (p, none for one population) and the shared parameters (k
 factors were expanded). The population's mean and the groups' means are integrated out.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln
 
 from posterity.portfolio.population import kernels
+from posterity.portfolio.runners import cores
 
 type Floats = NDArray[np.float64]
 type LogDensity = Callable[[Floats], Floats]
@@ -87,8 +90,14 @@ class PopulationDensity:
     def densities(self, psis: Floats, _: Any = ()) -> Floats:
         """Log posterior (S,) of ψ (S, ·), up to a constant."""
         lower, between, deltas = self.spreads(psis)
-        with np.errstate(over="ignore", invalid="ignore"):
-            marginal = kernels.log_marginals(self.coefficients, self.group, lower, between, deltas)
+        marginal = np.concatenate(
+            _in_threads(
+                lambda part: kernels.log_marginals(
+                    self.coefficients, self.group, lower[part], between[part], deltas[part]
+                ),
+                len(psis),
+            )
+        )
         total = marginal + self.log_prior(psis)
         return np.where(np.isfinite(total), total, -np.inf)
 
@@ -159,14 +168,21 @@ class PopulationDensity:
 
     def draw_means(self, psis: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Draws of the population's mean (S, p) and of the groups' (S, groups, p), one for each ψ."""
-        drawn = [self._draw_means(*one, rng) for one in zip(*self.spreads(psis), strict=True)]
+        lower, between, deltas = self.spreads(psis)
+
+        def summed(part: slice) -> list[tuple[Floats, Floats]]:
+            chosen = zip(lower[part], deltas[part], strict=True)
+            return [kernels.totals(self.coefficients, self.group, *one, self.groups) for one in chosen]
+
+        sums = [one for part in _in_threads(summed, len(psis)) for one in part]
+        drawn = [self._draw_means(*one, omega, rng) for one, omega in zip(sums, between, strict=True)]
         return np.array([mean for mean, _ in drawn]), np.array([means for _, means in drawn])
 
     def _draw_means(
-        self, lower: Floats, omega: Floats, delta: Floats, rng: np.random.Generator
+        self, g: Floats, h: Floats, omega: Floats, rng: np.random.Generator
     ) -> tuple[Floats, Floats]:
+        """The population's mean and the groups', given their factors."""
         p, groups = self.partial, self.groups
-        g, h = kernels.totals(self.coefficients, self.group, lower, delta, groups)
         if not omega.size:
             mean = _gaussian(rng, np.eye(p) + g[0], h[0])
             return mean, mean[None]
@@ -188,6 +204,16 @@ class PopulationDensity:
         """Groups' factors in the shape of entities' (groups, 1, 1 + p + p²): the same functions take them."""
         flat = g.reshape(self.groups, self.partial**2)
         return np.concatenate([np.zeros((self.groups, 1)), h, flat], axis=1)[:, None]
+
+
+def _in_threads[R](function: Callable[[slice], R], size: int) -> list[R]:
+    """A function of slices of so many populations, one slice a core; numba's loops run without the GIL."""
+    edges = np.linspace(0, size, min(size, cores()) + 1).astype(int).tolist()
+    slices = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    if len(slices) == 1:
+        return [function(slices[0])]
+    with ThreadPoolExecutor(len(slices)) as pool:
+        return list(pool.map(function, slices))
 
 
 def correlation_factor(z: Floats, p: int) -> Floats:

@@ -141,7 +141,7 @@ def match_moments(
     Mild skewness is met by a cloud of fixed points whose moments are those of the expansion exactly, so that
     only the departure from it is estimated; stronger by importance sampling.
     """
-    points, weights = _cloud(target, inputs, mode)
+    points, density, weights = _cloud(target, inputs, mode)
     if 1 / (weights**2).sum() < ENOUGH * len(weights):
         size = {"draws": DRAWS, "chains": 1}
         drawn = laplace.fit(target, inputs, [mode], rng, **size)
@@ -150,6 +150,7 @@ def match_moments(
         if isinstance(drawn, Failure) or drawn.diagnostics.khat > 0.7:
             return factor
         points = drawn.unconstrained[0]
+        density = target.model.densities(target.theta(points), inputs)
         weights = np.full(len(points), 1 / len(points))
     p = len(target.entries.partial)
     mean = weights @ points[:, :p]
@@ -160,19 +161,20 @@ def match_moments(
     coefficients = factor.coefficients.copy()
     coefficients[0, 1 : 1 + p], coefficients[0, 1 + p :] = eta, q.ravel()
     for j, step in enumerate(steps):
-        coefficients = _match_shared(target, inputs, points, weights, coefficients, j, step)
+        coefficients = _match_shared(target, inputs, (points, density, weights), coefficients, j, step)
     return Factor(coefficients, mode.theta, factor.information, True)
 
 
-def _cloud(target: Conditional, inputs: Inputs, mode: Mode) -> tuple[Floats, Floats]:
-    """Points around the mode with the expansion's mean and covariance, and their weights."""
+def _cloud(target: Conditional, inputs: Inputs, mode: Mode) -> tuple[Floats, Floats, Floats]:
+    """Points around the mode with the expansion's mean and covariance, the log likelihood there, weights."""
     z = _points(len(mode.theta))
     lower = np.linalg.cholesky(np.linalg.inv(mode.hessian))
     points = mode.theta + z @ lower.T
-    log_weights = target.densities(points, inputs) + 0.5 * (z**2).sum(axis=1)
+    density = target.model.densities(target.theta(points), inputs)
+    log_weights = density + target.log_population(points) + 0.5 * (z**2).sum(axis=1)
     log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
     weights = np.exp(log_weights - log_weights.max())
-    return points, weights / weights.sum()
+    return points, density, weights / weights.sum()
 
 
 @cache
@@ -186,8 +188,7 @@ def _points(dimension: int) -> Floats:
 def _match_shared(
     target: Conditional,
     inputs: Inputs,
-    points: Floats,
-    weights: Floats,
+    drawn: tuple[Floats, Floats, Floats],
     coefficients: Floats,
     j: int,
     step: float,
@@ -195,9 +196,10 @@ def _match_shared(
     """Slope and curvature of the constant in shared parameter j such that the factor's evidence moves as
     that of the draws does.
     """
-    thetas = np.tile(target.theta(points), (3, 1))
-    thetas[:, target.entries.shared[j]] += np.repeat([0, step, -step], len(points))
-    here, *there = np.split(target.model.densities(thetas, inputs), 3)
+    points, here, weights = drawn
+    thetas = np.tile(target.theta(points), (2, 1))
+    thetas[:, target.entries.shared[j]] += np.repeat([step, -step], len(points))
+    there = np.split(target.model.densities(thetas, inputs), 2)
     moved = [float(logsumexp(density - here, b=weights)) for density in there]
     k = len(target.shared)
     row = k + sum(range(1, j + 1)) + j + 1

@@ -100,7 +100,7 @@ def _at(coefficients: Floats, delta: Floats, out: Floats) -> None:
             row += 1
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def log_marginals(
     coefficients: Floats, group: NDArray[np.int64], lowers: Floats, between: Floats, deltas: Floats
 ) -> Floats:
@@ -141,7 +141,7 @@ def log_marginals(
     return out
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def totals(
     coefficients: Floats, group: NDArray[np.int64], lower: Floats, delta: Floats, groups: int
 ) -> tuple[Floats, Floats]:

@@ -25,7 +25,7 @@ FEWEST = 3
 SWEEPS = 12
 STILL = 0.1
 """A population stands still when no entry of it moves by more than so many of its sds."""
-NEAR = 1.0
+NEAR = 3.0
 """From here on factors match moments."""
 STEP = 0.05
 """First step of differences in a shared parameter; later ones follow its posterior sd."""

@@ -13,8 +13,10 @@ from posterity.inference.gates import open_gates
 from posterity.inference.importance import Sample, posterior, smoothed
 from posterity.inference.mixture import Mixture
 from posterity.inference.posterior import Failure, Posterior
+from posterity.inference.transferred import flat
 from posterity.inference.transferred import numbers as mixture_numbers
 from posterity.models.arrays import arrays
+from posterity.models.description import Numbers
 from posterity.panel import Rows
 from posterity.portfolio.population.conditional import Conditional, Entries
 from posterity.portfolio.population.factors import Factor
@@ -57,6 +59,7 @@ def fit_pooled(
     model: CompiledModel,
     entity: str,
     rows: Rows,
+    numbers: Numbers,
     pooling: Pooling,
     seeds: Seeds,
     inference: Inference,
@@ -69,7 +72,7 @@ def fit_pooled(
     this entity at once. Where k̂ or an effective size fails its gate, the entity is fitted as a new one would
     be, its prior what the other entities say of it.
     """
-    inputs = _inputs(model, rows, None)
+    inputs = _inputs(model, rows, numbers, flat(len(model.transferred)))
     size = inference.draws * inference.chains
     rng = np.random.default_rng(seeds.laplace)
     outcome: Posterior | Failure = Failure("it had no factor in the population", METHOD)
@@ -84,7 +87,7 @@ def fit_pooled(
     if not reasons:
         return outcome
     prior = without(pooling, entity, np.random.default_rng(seeds.adaptive))
-    inputs = _inputs(model, rows, prior)
+    inputs = _inputs(model, rows, numbers, mixture_numbers(prior))
     alone = fit(model, inputs, model.starts(inputs, inference.seed, STARTS), seeds, inference, gates)
     return replace(alone, tried=(f"{METHOD}: {'; '.join(reasons)}", *alone.tried))
 
@@ -114,11 +117,8 @@ def without(pooling: Pooling, entity: str, rng: np.random.Generator) -> Mixture:
     return Mixture.fitted(draws, most=2)
 
 
-def _inputs(model: CompiledModel, rows: Rows, prior: Mixture | None) -> Inputs:
-    from posterity.inference.transferred import flat
-
-    given = flat(len(model.transferred)) if prior is None else mixture_numbers(prior)
-    return inputs_of(model, {**arrays(model.description, rows), **model.description.numbers, **given})
+def _inputs(model: CompiledModel, rows: Rows, numbers: Numbers, mixture: Numbers) -> Inputs:
+    return inputs_of(model, {**arrays(model.description, rows), **numbers, **mixture})
 
 
 def _weighted(

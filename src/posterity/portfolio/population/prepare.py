@@ -12,6 +12,7 @@ from posterity.inference.declared import declared_moments
 from posterity.inference.transferred import flat
 from posterity.models import Description
 from posterity.models.arrays import arrays
+from posterity.models.description import Numbers
 from posterity.panel import Rows
 from posterity.portfolio.population.conditional import Entries
 from posterity.portfolio.population.sweep import Setting
@@ -36,11 +37,15 @@ def entries_of(model: CompiledModel, config: Config) -> Entries:
     return Entries(where(rest), where(set(pool.shared)), where(set(pool.independent)))
 
 
-def likelihood_inputs(model: CompiledModel, rows: Rows) -> Inputs:
-    """Inputs of a transferred structure under the flat mixture: densities are likelihoods."""
+def likelihood_inputs(model: CompiledModel, rows: Rows, numbers: Numbers) -> Inputs:
+    """Inputs of a transferred structure under the flat mixture: densities are likelihoods.
+
+    `numbers` are those of the declared priors: `model` may have been compiled for another configuration of
+    the same structure.
+    """
     given: Mapping[str, np.ndarray] = {
         **arrays(model.description, rows),
-        **model.description.numbers,
+        **numbers,
         **flat(len(model.transferred)),
     }
     return inputs_of(model, given)
@@ -50,7 +55,7 @@ def setting(config: Config, description: Description, rows: Rows) -> Setting:
     """How a population of this configuration is learned; `rows` of any entity give shapes to the inputs."""
     structure = transferred(config, description)
     model = compiled(structure)
-    inputs = likelihood_inputs(model, rows)
+    inputs = likelihood_inputs(model, rows, description.numbers)
     mean, sd = declared_moments(model, inputs)
     pool = (config.transfer or Transfer()).pool
     flat_priors = sorted({model.owners[i] for i in np.flatnonzero(~np.isfinite(sd))} - set(pool.independent))

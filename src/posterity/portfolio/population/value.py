@@ -36,7 +36,7 @@ class Population:
     declared_mean: Floats  # (D_t,)
     declared_sd: Floats  # (D_t,)
     covariance: str  # full or diagonal
-    khat: float
+    khat: float | None  # of the importance sample; None where another method drew
     sweeps: int
     converged: bool
     taught_by: tuple[str, ...]  # fit keys
