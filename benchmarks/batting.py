@@ -3,26 +3,26 @@
     python benchmarks/batting.py --data batting_2012_2021.parquet [--years 2014 ... 2020] [--json]
 
 For each year on its own: players who came before it, with their seasons up to and including that year, teach
-those whose first season it is; the next season that a debutant played is forecast, given its at-bats. Nothing
-from after the year is used. Predictive distributions are exact sums over draws of the posterior, so the CRPS
-has no noise of its own. Coverage of the 90 % interval is that of the randomised probability integral transform
-(Czado et al., Biometrics 65:1254, 2009): with few at-bats a closed interval of whole hits holds more than it says.
+those whose first season it is; the next season that a debutant played is forecast, given its at-bats.
+Nothing from after the year is used. Predictive distributions are exact sums over draws of the posterior, so
+the CRPS has no noise of its own. Coverage of the 90 % interval is that of the randomised probability integral
+transform (Czado et al., Biometrics 65:1254, 2009): with few at-bats a closed interval of whole hits holds
+more than it says.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from benchmarks.old_rule import old_rule
 from scipy.stats import betabinom
 
+from benchmarks.old_rule import old_rule
 from posterity import Portfolio, Result
 from posterity.config import Config, load, with_overrides
 
@@ -95,9 +95,7 @@ def scored(result: Result, following: pd.DataFrame) -> pd.DataFrame:
     for entity, season in following.iterrows():
         draws = result.entity_table("draws.parquet", str(entity))
         kept = np.linspace(0, draws.num_rows - 1, DRAWS).astype(int)
-        skill, log_concentration = (
-            draws[name].to_numpy()[kept] for name in ("skill", "log_concentration")
-        )
+        skill, log_concentration = (draws[name].to_numpy()[kept] for name in ("skill", "log_concentration"))
         at_bats, hits = int(season["at_bats"]), int(season["hits"])
         cdf = predictive(skill, log_concentration, at_bats)
         below = cdf[hits - 1] if hits else 0.0
@@ -126,7 +124,9 @@ def predictive(
 
 
 def report(table: pd.DataFrame) -> dict[str, Any]:
-    """Means over debutants with standard errors, and paired differences to transfer (negative: it is better)."""
+    """Means over debutants with standard errors, and paired differences to transfer (negative:
+    it is better).
+    """
     by_rule = {rule: table[table["rule"] == rule].set_index(["entity", "year"]) for rule in RULES}
     scores = {rule: rows["crps"] for rule, rows in by_rule.items()}
     gains = {rule: scores["transfer"] - scores[rule] for rule in RULES[1:]}
@@ -154,9 +154,7 @@ def readable(found: dict[str, Any], title: str) -> str:
     lines.append(f"{'prior':9} {'CRPS':>14} {'transfer is':>14} {'in 90 %':>14} {'closed':>8}")
     for rule in RULES:
         score = f"{found['crps'][rule]:.3f} ± {found['crps_se'][rule]:.3f}"
-        gain = (
-            "" if rule == "transfer" else f"{found['gain'][rule]:+.3f} ± {found['gain_se'][rule]:.3f}"
-        )
+        gain = "" if rule == "transfer" else f"{found['gain'][rule]:+.3f} ± {found['gain_se'][rule]:.3f}"
         share = f"{100 * found['coverage'][rule]:.1f} ± {100 * found['coverage_se'][rule]:.1f}"
         closed = f"{100 * found['coverage_closed'][rule]:.1f}"
         lines.append(f"{rule:9} {score:>14} {gain:>14} {share:>14} {closed:>8}")

@@ -1,6 +1,6 @@
 """Do countries that started early help to forecast those that start? CRPS with transfer and without.
 
-    python benchmarks/transfer.py [--data PANEL ...] [--cuts 4 8] [--folds 5] [--json]
+    python benchmarks/transfer.py [--data PANEL ...] [--cuts 4 8] [--folds 3] [--json]
 
 Entities with at least 30 weeks take turns: in each of several folds the others, whole, teach those of the
 fold, which are cut to their first weeks, so every one is once a learner that taught nobody. Weeks 9 to 20
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from benchmarks.old_rule import old_rule
 from benchmarks.scores import MASSES, Mean, crps, folds, inside, summary
-
 from posterity import Portfolio, Result
 from posterity.config import Config, load, with_overrides
 
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "late_starters.yaml"
 SCORED = range(8, 20)
 """Values of the time column, which counts from 0: weeks 9 to 20."""
+FOLDS = 3
 FEWEST = 30
 RULES = ("transfer", "none", "old_rule")
 SEED = 2021
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", type=Path, help="panels with the columns of adoption_countries")
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--cuts", nargs="+", type=int, default=[4, 8], help="first weeks that are known")
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--folds", type=int, default=FOLDS)
     parser.add_argument("--workers", type=int, help="processes (default: one a core; 0: this one)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     args = parser.parse_args()
@@ -140,12 +141,14 @@ def report(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
 def readable(panel: str, cuts: dict[str, Any]) -> str:
     """A table for people."""
     lines = [f"{panel}: CRPS of weeks 9 to 20 in points of adoption (1 point = 0.01), 90 % intervals"]
-    head = ("weeks known", "entities", "prior", "CRPS", "against transfer", "in 90 %")
+    head = ("weeks known", "entities", "prior", "CRPS", "transfer is", "in 90 %")
     lines.append("{:>11} {:>9} {:9} {:>14} {:>16} {:>8}".format(*head))
     for cut, found in cuts.items():
         for rule in RULES:
             score = f"{100 * found['crps'][rule]:.2f} ± {100 * found['crps_se'][rule]:.2f}"
-            gain = "" if rule == "transfer" else f"{-100 * found['gain'][rule]:+.2f} ± {100 * found['gain_se'][rule]:.2f}"
+            gain = ""
+            if rule != "transfer":
+                gain = f"{100 * found['gain'][rule]:+.2f} ± {100 * found['gain_se'][rule]:.2f}"
             share = f"{100 * found['coverage'][rule]:.1f}"
             lines.append(f"{cut:>11} {found['entities']:>9} {rule:9} {score:>14} {gain:>16} {share:>8}")
     return "\n".join(lines)

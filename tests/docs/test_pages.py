@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
 import posterity
@@ -79,6 +80,13 @@ def test_what_transfer_adds_is_on_the_page(desk: Path) -> None:
     keys = {key for row in rows for key in row.split("`")[1::2]}
     written = json.loads((result / "population.json").read_text(encoding="utf-8"))
     assert keys == written.keys() - {"format", "key"}
+
+
+def test_launches_are_rows_of_the_demo(checkout: Path) -> None:
+    demo = pd.read_parquet(checkout / "data" / "adoption.parquet")
+    launched = demo["product"].isin(["P07", "P08"]) & (demo["week"] <= 4)
+    expected = demo[(demo["product"] <= "P06") | launched].reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(checkout / "data" / "launches.parquet"), expected)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(CHECKOUT)))

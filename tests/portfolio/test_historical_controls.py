@@ -13,6 +13,7 @@ import pytest
 from scipy.special import expit
 
 from posterity import Portfolio
+from posterity.inference import compiled
 from posterity.portfolio.result import Result
 
 STUDIES = "abcdefgh"
@@ -39,6 +40,7 @@ def config(scale: float, **transfer: Any) -> dict[str, Any]:
             **transfer,
         },
         "inference": {"method": "laplace", "draws": 500},
+        "gates": {"ess": 200},
     }
 
 
@@ -55,10 +57,12 @@ def patients(published: dict[str, Any]) -> pa.Table:
 def results(published: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[float, Result]:
     folder = tmp_path_factory.mktemp("controls")
     table = patients(published)
-    return {
-        scale: Portfolio(config(scale, robust=0)).fit(table, out=folder / str(scale), workers=0)
-        for scale in SCALES
-    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "NUMBA", compiled.VECTORS)  # nothing to wait for
+        return {
+            scale: Portfolio(config(scale, robust=0)).fit(table, out=folder / str(scale), workers=0)
+            for scale in SCALES
+        }
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -100,11 +104,9 @@ def test_the_prior_is_worth_as_many_patients_as_published(
     results: dict[float, Result], published: dict[str, Any]
 ) -> None:
     row = results[1.0].entity_row("new")
-    prior = json.loads(json.dumps(results[1.0].graph.to_dict()))
-    node = next(
-        n for n in prior["nodes"] if n["kind"] == "prior" and n["attributes"]["source"] == "population"
-    )
-    ess, tolerance = node["attributes"]["ess"], published["tolerances"]
+    priors = [node.attributes for node in results[1.0].graph.nodes if node.kind == "prior"]
+    (ess,) = (about["ess"] for about in priors if about["source"] == "population")
+    tolerance = published["tolerances"]
     print("ess", ess)
     low, high = tolerance["ess_elir_end_to_end"]
     assert low <= row["prior_rows"] <= high
@@ -116,7 +118,7 @@ def test_the_prior_is_worth_as_many_patients_as_published(
 def test_the_new_arm_learns_from_it(results: dict[float, Result], published: dict[str, Any]) -> None:
     """One of six agrees with 0.26; the posterior hardly moves and is narrower than the prior."""
     row = results[1.0].entity_row("new")
-    assert row["status"] == "ok"
+    assert row["status"] == "ok", row["reason"]
     assert row["role"] == "new"
     assert row["prior"] == "population"
     assert row["conflict_p"] > 0.3

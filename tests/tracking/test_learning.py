@@ -7,6 +7,7 @@ import pytest
 from posterity.portfolio.result import Result, open_result
 from posterity.tracking import MemoryTracker, Run, Tracker, connect, track
 from posterity.tracking.learning import metrics
+from posterity.tracking.selection import choose
 from posterity.tracking.tracker import NOTE
 from tests.portfolio.example import LONG
 from tests.portfolio.learned_example import (
@@ -121,7 +122,8 @@ def test_a_portfolio_that_learned_nothing_says_nothing_of_it(result: Result) -> 
 
 def test_recording_again_keeps_the_links(learned: Result) -> None:
     memory = MemoryTracker()
-    few = settled(learned, traces="none", entity_runs=8)
+    enough = next(n for n in range(1, 13) if {CHILD, PARENT} <= set(choose(learned, n)))
+    few = settled(learned, traces="none", entity_runs=enough)
     first = track(few, tracker=memory)
     child = next(run for run in memory.runs.values() if run.tags.get("entity") == CHILD)
     assert child.tags["taught_by"] in memory.runs
@@ -134,7 +136,8 @@ def test_recording_again_keeps_the_links(learned: Result) -> None:
 
 def test_a_parent_without_a_run_is_named_only(learned: Result) -> None:
     memory = MemoryTracker()
-    track(settled(learned, traces="none", entity_runs=3), tracker=memory)
+    few = next(n for n in range(1, 12) if CHILD in (c := choose(learned, n)) and PARENT not in c)
+    track(settled(learned, traces="none", entity_runs=few), tracker=memory)
     chosen = {run.tags.get("entity"): run for run in memory.runs.values()}
     assert PARENT not in chosen
     assert chosen[CHILD].tags["taught_by_entity"] == PARENT

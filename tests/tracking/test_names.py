@@ -1,7 +1,7 @@
 """Names and notes from hostile texts."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from posterity.tracking import MemoryTracker, NewRun, names
@@ -30,6 +30,9 @@ def test_labels_that_lose_characters_stay_apart() -> None:
     assert len(found) == 8
 
 
+@example("..")
+@example("../x")
+@example("..a")
 @given(st.text(max_size=300))
 def test_any_label_is_a_name_that_trackers_take(label: str) -> None:
     tracker = MemoryTracker()

@@ -18,6 +18,9 @@ ENOUGH = 0.6
 
 Weights look good, too, while an arm of the posterior has not been seen yet: with 0.25 and narrow kernels a
 banana passed its gates with an sd 13 to 25 % too small."""
+CERTAIN = 0.5
+"""k̂ above which proposals adapt on, however even their weights: a tail that they do not reach has little
+weight yet, and the certificate would refuse them."""
 LARGER = 4
 """Proposals of the last round for each draw, where fewer do not make enough effective ones."""
 SPREAD = 3.0
@@ -48,7 +51,7 @@ def fit(
     size = draws * chains
     drawn = sample(model, inputs, around(begin), rng, size)
     for left in reversed(range(ROUNDS)):
-        if drawn is None or _effective(drawn) > ENOUGH * size:
+        if drawn is None or (_effective(drawn) > ENOUGH * size and drawn.khat <= CERTAIN):
             break
         kernels = _kernels(drawn, rng)
         if kernels is None:

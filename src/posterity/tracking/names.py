@@ -18,6 +18,8 @@ def key(label: str) -> str:
     """
     plain = re.sub(r",\s*", ".", label.removesuffix("]").replace("[", ".", 1)) if "[" in label else label
     safe = _FORBIDDEN.sub("_", plain).strip()
+    if safe.startswith(".."):  # names are paths to MLflow, and this one would lead out of the run
+        safe = "_" + safe.lstrip(".")
     if safe == plain and safe.strip(".") and len(safe) <= KEY_CHARACTERS // 2:
         return safe
     tail = hashlib.sha256(label.encode("utf-8", "replace")).hexdigest()[:6]

