@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from posterity.errors import ConfigError, ResultError
 from posterity.inference import compiled
 from posterity.inference.posterior import Failure
 from posterity.portfolio import entity, transfer
@@ -50,8 +49,8 @@ def config(rules: list[dict[str, Any]] | None = None, model: Any = None, **secti
         "data": {"entity": ["shop", "region"], "time": "week", "target": "y"},
         "model": model or MODEL,
         "transfer": {"established": {"min_rows": 12}, "rules": rules or [], "pool": pool} | section,
-        "inference": {"method": "laplace", "draws": 250},
-        "gates": {"ess": 100, "khat": 1},
+        "inference": {"method": "auto", "draws": 250},
+        "gates": {"ess": 100},
     }
 
 
@@ -68,8 +67,7 @@ def panel(regions: tuple[str, ...] = ("north",), teachers: int = 6, spread: floa
     for region in regions:
         rng = np.random.default_rng(len(region))
         centre = CENTRES[region]
-        for shop in "ABCDEFGH"[:teachers]:
-            parts.append(rows(shop, region, 16, rng.normal(centre, spread)))
+        parts += [rows(shop, region, 16, rng.normal(centre, spread)) for shop in "ABCDEFGH"[:teachers]]
         parts.append(rows("X", region, 3, centre + 0.1))
         parts.append(rows("Z", region, 3, centre + 9))
     return pd.concat(parts, ignore_index=True)
@@ -203,7 +201,7 @@ def test_groups_learn_within_and_one_that_nobody_taught_from_between(tmp_path: P
 
 
 def test_a_prior_file_is_used_as_it_is(north: Result, tmp_path: Path) -> None:
-    file = north.path / north.priors["population"]
+    file = north.path / north.manifest.extra["priors"]["population"]
     rules = [{"learn": "X / *", "from": {"file": str(file)}}]
     table = panel().query("shop == 'X'")
     result = fitted(config(rules), table, tmp_path / "a")
@@ -252,13 +250,9 @@ def test_scales_that_differ_are_a_fallback_with_a_reason(tmp_path: Path) -> None
     table = rows("X", "north", 20, 2.0)
     fitted(config(model=OTHER, pool={"shared": []}), table, tmp_path / "other")
     rules = [{"learn": "*", "from": {"portfolio": str(tmp_path / "other")}, "match": {"level": "scale"}}]
-    try:
-        result = fitted(config(rules), table.iloc[:3], tmp_path / "a")
-    except (ConfigError, ResultError) as refused:
-        assert "scale" in str(refused)
-    else:
-        assert result.entity_row("X / north")["prior"] == "declared"
-        assert any("cannot learn from scale" in notice for notice in result.manifest.extra["notices"])
+    result = fitted(config(rules), table.iloc[:3], tmp_path / "a")
+    assert result.entity_row("X / north")["prior"] == "declared"
+    assert any("cannot learn from scale" in notice for notice in result.manifest.extra["notices"])
 
 
 def test_a_previous_posterior_goes_on_unless_its_rows_overlap(tmp_path: Path) -> None:
@@ -403,13 +397,14 @@ def test_a_run_stopped_between_waves_goes_on_and_learns_nothing_twice(
     assert done.result.population is not None
     assert whole.population is not None
     assert done.result.population.digest == whole.population.digest
-    assert done.result.priors == whole.priors
+    keys = [{label: prior.key for label, prior in r.priors.items()} for r in (done.result, whole)]
+    assert keys[0] == keys[1]
 
 
 def test_established_entities_can_learn_from_the_population_they_teach(tmp_path: Path) -> None:
     table = panel(spread=0.2)
-    alone = fitted(config(), table, tmp_path / "alone")
-    pooled = fitted(config(pool={"shrink": True}), table, tmp_path / "pooled")
+    alone = fitted(config(pool={"shared": []}), table, tmp_path / "alone")
+    pooled = fitted(config(pool={"shared": [], "shrink": True}), table, tmp_path / "pooled")
     levels = {
         name: r.parameters.query("parameter == 'level'").set_index("entity")[["mean", "sd"]]
         for name, r in (("alone", alone), ("pooled", pooled))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"ok": "green", "flagged": "yellow", "failed": "red", "unchanged": "cyan"}
 WORST = 10
+MOST_TEACHERS = 3
 WHAT = {
     "declared": "fit",
     "established": "fit the established",
@@ -161,7 +162,8 @@ def entity(result: "Result", entity: str) -> None:
     if facts["reason"]:
         rich.print(escape(facts["reason"]))
     rich.print(
-        f"{facts['n_rows']:,} rows, {facts['first_time']} to {facts['last_time']}; prior {facts['prior']}"
+        f"{facts['n_rows']:,} rows, {facts['first_time']} to {facts['last_time']}; "
+        f"prior {escape(str(facts['prior']))}{_of_prior(facts)}"
     )
     mass = max(result.config.intervals)
     chains = any(row["rhat"] is not None for row in facts["parameters"])
@@ -177,10 +179,27 @@ def entity(result: "Result", entity: str) -> None:
     Console().print(table)
 
 
+def _of_prior(facts: Mapping[str, Any]) -> str:
+    """How a transferred prior and the rows get on."""
+    parts = []
+    if facts.get("prior_rows") is not None:
+        parts.append(f"worth {facts['prior_rows']:.3g} rows")
+    if facts.get("conflict_p") is not None:
+        parts.append(f"conflict p {facts['conflict_p']:.2g}")
+    if facts.get("vague_weight") is not None:
+        parts.append(f"posterior weight of its vague part {facts['vague_weight']:.2g}")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
 def lineage(graph: "Graph", entity: str) -> None:
     """What an entity's posterior came from."""
     rich.print(f"[bold]{escape(entity)}[/] came from")
+    teachers = _teachers(graph, entity)
     for node in graph.nodes:
+        if node in teachers[MOST_TEACHERS:]:
+            continue
+        if len(teachers) > MOST_TEACHERS and node == teachers[0]:
+            Console().print(f"[dim]{len(teachers):,} entities taught, {MOST_TEACHERS} of them shown[/]")
         Console().print(f"[cyan]{node.kind}[/] {escape(node.id.partition(':')[2][:12])}")
         facts = {k: v for k, v in node.attributes.items() if v not in (None, {}, [])}
         for name, value in ({"": facts} if node.kind == "versions" else facts).items():
@@ -188,6 +207,11 @@ def lineage(graph: "Graph", entity: str) -> None:
             Console().print(
                 f"  {name}: {escape(str(shown))}" if name else f"  {shown}", soft_wrap=True, highlight=False
             )
+
+
+def _teachers(graph: "Graph", entity: str) -> list[Any]:
+    """Fits of other entities, of which the first few are printed."""
+    return [n for n in graph.nodes if n.kind == "fit" and n.attributes.get("entity") != entity]
 
 
 def _weighted(entities: Any, column: str) -> float | None:

@@ -72,11 +72,13 @@ def agreement(
 
 
 def sentence(found: Agreement, prior: "Prior | None", gates: Gates) -> tuple[str, ...]:
-    """Why the entity is flagged, if it is."""
-    if prior is None or found.conflict_p is None or not found.conflict_p < gates.conflict:
+    """Why the entity is flagged, if it is: open gates of the prior's source, or a conflict with it."""
+    if prior is None:
         return ()
+    if found.conflict_p is None or not found.conflict_p < gates.conflict:
+        return prior.doubts
     unlike = f"the data are unlike the prior from {prior.source}"
-    return (f"conflict {found.conflict_p:.2g} < {gates.conflict:g}: {unlike}",)
+    return (*prior.doubts, f"conflict {found.conflict_p:.2g} < {gates.conflict:g}: {unlike}")
 
 
 def vague_weight(prior: "Prior", model: CompiledModel, posterior: Posterior) -> float | None:

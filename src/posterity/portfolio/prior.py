@@ -79,21 +79,23 @@ class Prior:
     `source` is what tables say of it: "population", "population: north", "entity: P01 / north",
     "file: x.yaml", "portfolio: NAME" or "previous". `entries` are the labels of the transferred θ entries in
     the order of the mixture, which is as used: capped, discounted and robust, with the vague component last
-    where `vague`, its weight, is positive. `rows` is how many rows the informative part counts for (ELIR)
-    and `ess` the same by each definition: elir, moment, morita. `model` is the key of the declared structure,
-    `structure` and `marginals` (by label, `theta[3]`) what a file says of it beyond that.
+    where `vague`, its weight, is positive. `rows` is how many rows the informative part counts for
+    (ELIR; None: unknown) and `ess` the same by each definition: elir, moment, morita. `model` is the key of the declared structure,
+    `structure` and `marginals` (by label, `theta[3]`) what a file says of it beyond that. `doubts` are gates
+    that its source has open: whoever learns from it is flagged.
     """
 
     source: str
     entries: tuple[str, ...]
     mixture: "Mixture"
     vague: float
-    rows: float
+    rows: float | None
     model: str
     ess: Mapping[str, float] = field(default_factory=dict)
     provenance: Provenance = Provenance()
     structure: "Structure | None" = None
     marginals: Mapping[str, Marginal] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:

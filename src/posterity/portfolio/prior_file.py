@@ -151,9 +151,10 @@ def _values(prior: Prior) -> dict[str, Any]:
         "entries": list(prior.entries),
         "joint": prior.mixture.to_dict(),
         "vague": float(prior.vague),
-        "rows": float(prior.rows),
+        "rows": None if prior.rows is None else float(prior.rows),
         "ess": {name: float(value) for name, value in prior.ess.items()},
         "provenance": _lean(provenance),
+        **({"doubts": list(prior.doubts)} if prior.doubts else {}),
         "digest": fingerprint(prior),
     }
 
@@ -178,12 +179,13 @@ def _prior(sections: PriorSections, mixture: Mixture) -> Prior:
         entries=sections.entries,
         mixture=mixture,
         vague=float(sections.vague),
-        rows=float(sections.rows),
+        rows=None if sections.rows is None else float(sections.rows),
         model=model.key,
         ess=dict(sections.ess),
         provenance=Provenance(**{**dict(provenance), "windows": windows}),
         structure=Structure(model.key, model.rest, unknowns) if model.rest or unknowns else None,
         marginals={label: Marginal(**dict(m)) for label, m in sections.marginals.items()},
+        doubts=sections.doubts,
     )
 
 

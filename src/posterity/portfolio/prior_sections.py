@@ -83,9 +83,10 @@ class PriorSections(Section):
     entries: Annotated[Texts, Field(min_length=1)]
     joint: JointSection
     vague: Share
-    rows: Positive
+    rows: Positive | None = None
     ess: dict[str, float] = Field(default_factory=dict)
     provenance: ProvenanceSection = ProvenanceSection()
+    doubts: Texts = ()
     digest: Text
 
 

@@ -51,6 +51,7 @@ def to_dict(prior: Prior) -> dict[str, Any]:
         "rows": prior.rows,
         "ess": dict(prior.ess),
         "provenance": asdict(prior.provenance),
+        "doubts": list(prior.doubts),
     }
 
 
@@ -68,4 +69,5 @@ def from_dict(content: Mapping[str, Any]) -> Prior:
         model=content["model"],
         ess=content["ess"],
         provenance=Provenance(**{**told, **lists, "windows": windows}),
+        doubts=tuple(content["doubts"]),
     )

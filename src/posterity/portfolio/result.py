@@ -123,7 +123,11 @@ class Result:
 
     def prior_of(self, entity: str) -> "Prior | None":
         """The transferred prior of an entity; None where it kept the declared one, or has no file."""
-        return self.priors.get(self.entity_row(entity)["prior"] or "")
+        from posterity.portfolio import prior_file
+
+        files: Mapping[str, str] = self.manifest.extra.get("priors", {})
+        name = files.get(self.entity_row(entity)["prior"] or "")
+        return None if name is None else prior_file.loads(self.text(name), name)
 
     @cached_property
     def interval_masses(self) -> tuple[float, ...]:

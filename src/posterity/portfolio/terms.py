@@ -31,6 +31,7 @@ class Carried:
     declared_sd: Floats
     provenance: Provenance
     partial: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    doubts: tuple[str, ...] = ()
 
     @property
     def own(self) -> NDArray[np.int64]:
@@ -65,7 +66,7 @@ class Terms:
                 raise
             provenance = replace(provenance, notes=(*provenance.notes, str(error)))
         carried = replace(given, mixture=mixture, provenance=provenance)
-        return self._robust(carried, ess.get("elir", np.nan), ess)
+        return self._robust(carried, ess.get("elir"), ess)
 
     def of_one(self, given: Carried, rows: float, discount: float) -> Prior:
         """A prior from one posterior that `rows` rows made: a power prior (Ibrahim & Chen, Statistical
@@ -80,7 +81,7 @@ class Terms:
         provenance = replace(given.provenance, discount=given.provenance.discount * discount)
         return self._robust(replace(given, mixture=widened, provenance=provenance), rows * discount, {})
 
-    def _robust(self, given: Carried, rows: float, ess: Mapping[str, float]) -> Prior:
+    def _robust(self, given: Carried, rows: float | None, ess: Mapping[str, float]) -> Prior:
         """With a vague component (Schmidli et al., Biometrics 70:1023, 2014)."""
         mixture = given.mixture
         if self.robust > 0:
@@ -94,9 +95,10 @@ class Terms:
             entries=given.entries,
             mixture=mixture,
             vague=self.robust,
-            rows=float(rows),
+            rows=rows if rows is not None and np.isfinite(rows) else None,
             model=self.structure.key,
-            ess=ess,
+            ess={name: value for name, value in ess.items() if np.isfinite(value)},
             provenance=given.provenance,
             structure=self.structure,
+            doubts=given.doubts,
         )

@@ -20,6 +20,7 @@ from posterity.lineage import digest
 from posterity.portfolio import prior_file
 from posterity.portfolio.agreement import informative
 from posterity.portfolio.learning import label, population, population_setting
+from posterity.portfolio.matching import matched_entries, overlap
 from posterity.portfolio.parts import Parts
 from posterity.portfolio.plan import Plan
 from posterity.portfolio.population import Population, Setting
@@ -67,6 +68,7 @@ class Maker:
     runner: Runner | None = None
     _made: dict[Any, Prior | str] = field(default_factory=dict)
     _results: dict[str, Result] = field(default_factory=dict)
+    _files: dict[str, Prior] = field(default_factory=dict)
 
     def prior_of(self, entity: str) -> tuple[Prior | None, str]:
         """The prior of an entity (None: the declared one), and a note where it is a fallback."""
@@ -86,7 +88,10 @@ class Maker:
         if source.kind == "declared":
             return None
         own = entity if source.kind in ("portfolio", "previous") else None
-        key = (source.kind, source.name, source.group, source.discount, source.match, own)
+        if source.kind == "file":
+            own = entity if entity in self._file(source).provenance.entities else None
+        pooled = entity in self.plan.learning.pooled
+        key = (source.kind, source.name, source.group, source.discount, source.match, own, pooled)
         if key not in self._made:
             try:
                 self._made[key] = getattr(self, f"_from_{source.kind}")(entity, source)
@@ -111,10 +116,20 @@ class Maker:
             windows=self._windows(found.teachers),
             notes=tuple(notes),
         )
+        pooled = entity in self.plan.learning.pooled
         carried = Carried(
-            source.label, found.entries, mixture, found.information, found.declared_sd, provenance, partial
+            f"own {source.label}" if pooled else source.label,
+            found.entries,
+            mixture,
+            found.information,
+            found.declared_sd,
+            provenance,
+            partial,
+            found.doubts(self.plan.config.gates.khat),
         )
-        return self._terms.of_population(carried)
+        # What an entity has taught itself is neither capped nor mistrusted.
+        terms = replace(self._terms, robust=0.0, most=None) if pooled else self._terms
+        return terms.of_population(carried)
 
     def _from_entity(self, entity: str, source: Source) -> Prior:
         row = self._factors.get(self.plan.keys[source.name])
@@ -133,7 +148,8 @@ class Maker:
         mean, covariance = _moments(row["factor_mean"], row["factor_covariance"])
         entries = tuple(names[i] for i in kept)
         mixture = Mixture.gaussian(mean[kept], covariance[np.ix_(kept, kept)])
-        return self._of_one(source, entries, mixture, counts[source.name], provenance)
+        rows = counts[source.name] + (row["prior_rows"] or 0)
+        return self._of_one(source, entries, mixture, rows, provenance)
 
     def _from_portfolio(self, entity: str, source: Source) -> Prior:
         result = self._results.setdefault(source.name, open_result(source.name))
@@ -141,7 +157,9 @@ class Maker:
         if not found or found[0]["mean"] is None:
             raise PosterityError(f"{source.name} has no posterior of it")
         about = result.entity_row(entity)
-        pairs = self._matched(result, source)
+        independent = self._transfer.pool.independent
+        match = [(own, theirs) for own, theirs in source.match if own not in independent]
+        pairs = matched_entries(self.plan.description, described(result), match, source.name)
         names = list(found[0]["names"])
         kept = [names.index(theirs) for theirs in pairs.values()]
         mean, covariance = _moments(found[0]["mean"], found[0]["covariance"])
@@ -160,12 +178,26 @@ class Maker:
     _from_previous = _from_portfolio
 
     def _from_file(self, entity: str, source: Source) -> Prior:
-        found = prior_file.load(source.name)
+        found = self._file(source)
+        (here,) = self._windows((entity,))
+        if own := overlap(entity, here, found.provenance):
+            raise PosterityError(own)
+        kept = [i for i, entry in enumerate(found.entries) if entry in self._transferable]
+        if len(kept) < len(found.entries):
+            entries, mixture = tuple(found.entries[i] for i in kept), found.mixture.select(kept)
+            found = replace(found, entries=entries, mixture=mixture, marginals={})
         untouched = source.discount == 1 and self._transfer.max_prior_rows is None
         if untouched and (found.vague > 0 or self._transfer.robust == 0):
             return replace(found, source=source.label, model=self.plan.description.key)
         mixture = informative(found) or found.mixture
-        return self._of_one(source, found.entries, mixture, found.rows, found.provenance)
+        # A file that does not say is taken for one row.
+        rows = 1.0 if found.rows is None else found.rows
+        return self._of_one(source, found.entries, mixture, rows, found.provenance)
+
+    def _file(self, source: Source) -> Prior:
+        if source.name not in self._files:
+            self._files[source.name] = prior_file.load(source.name)
+        return self._files[source.name]
 
     @cached_property
     def _terms(self) -> Terms:
@@ -212,28 +244,8 @@ class Maker:
     @cached_property
     def _factors(self) -> dict[str, dict[str, Any]]:
         """What parts hold of every posterior so far, by fit key."""
-        columns = ["fit_key", "factor_names", "factor_mean", "factor_covariance"]
+        columns = ["fit_key", "prior_rows", "factor_names", "factor_mean", "factor_covariance"]
         return {row["fit_key"]: row for t in self.parts.tables() for row in t.select(columns).to_pylist()}
-
-    def _matched(self, result: Result, source: Source) -> dict[str, str]:
-        """Own entry → theirs, for the parameters that a rule matches; scales must agree."""
-        own, theirs = compiled(self.plan.description), compiled(described(result))
-        by_owner: dict[str, list[str]] = {}
-        for name, owner in zip(theirs.unconstrained_names, theirs.owners, strict=True):
-            by_owner.setdefault(owner, []).append(name)
-        mine: dict[str, list[str]] = {}
-        for name, owner in zip(own.unconstrained_names, own.owners, strict=True):
-            mine.setdefault(owner, []).append(name)
-        here, there = Structure.of(self.plan.description), Structure.of(theirs.description)
-        pairs: dict[str, str] = {}
-        for parameter, other in source.match:
-            scales = here.parameters[parameter].scale, there.parameters[other].scale
-            if scales[0] != scales[1] or len(mine[parameter]) != len(by_owner[other]):
-                raise PosterityError(
-                    f"{parameter} ({scales[0]}) cannot learn from {other} of {source.name} ({scales[1]})"
-                )
-            pairs |= dict(zip(mine[parameter], by_owner[other], strict=True))
-        return {name: pairs[name] for name in own.unconstrained_names if name in pairs}
 
     def _windows(self, entities: Sequence[str]) -> tuple[Window, ...]:
         panel = self.plan.panel

@@ -91,7 +91,11 @@ def learn(setting: Setting, teachers: Sequence[Teacher], runner: Runner | None =
     population = _population(
         setting, state, density, drawn, rng, groups, [t for t in teachers if t.entity in factors], factors
     )
-    notes = [] if converged else [f"the population still moved after {SWEEPS} sweeps"]
+    notes = []
+    if setting.covariance == "full" and not full and len(setting.entries.partial) > 1:
+        notes.append(f"a full covariance takes two teachers an entry; from {len(factors)} it is diagonal")
+    if failed:
+        notes.append(f"{len(failed)} taught nothing, having no mode: {', '.join(list(failed)[:5])}")
     population = replace(
         population,
         covariance="full" if full else "diagonal",

@@ -60,6 +60,15 @@ class Population:
         unit = self.lower / self.sds[:, :, None]
         return np.asarray(unit @ unit.transpose(0, 2, 1))
 
+    def doubts(self, khat: float) -> tuple[str, ...]:
+        """Which certificates fail: k̂ above its gate, or a population that had not settled."""
+        found = []
+        if self.khat is not None and not self.khat <= khat:
+            found.append(f"the population's k-hat {self.khat:.2f} is above {khat:g}")
+        if not self.converged:
+            found.append(f"the population had not settled after {self.sweeps} sweeps")
+        return tuple(found)
+
     def centres(self, group: str | None, rng: np.random.Generator) -> Floats:
         """Draws (S, p) of a group's mean; of a group nobody taught, from the spread between groups."""
         if not self.groups:
