@@ -126,7 +126,9 @@ def transforms(
     The faults change the population before it becomes a prior, and the prior before it is used.
     """
     rng = np.random.default_rng(seed)
-    found: dict[str, list[float]] = {"level": [], "log likelihood": []} | ({"sigma": []} if design.shared else {})
+    found: dict[str, list[float]] = {"level": [], "log likelihood": []} | (
+        {"sigma": []} if design.shared else {}
+    )
     for number, one in enumerate(given):
         draws = _posterior(plan, one, of_population(one.population), of_prior, folder, number)
         draws = draws[np.linspace(0, len(draws) - 1, THINNED).astype(int)]

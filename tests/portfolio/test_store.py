@@ -310,9 +310,9 @@ def test_a_kill_at_a_random_time_leaves_no_manifest_or_a_whole_result(tmp_path: 
             [sys.executable, "-c", textwrap.dedent(SERIES), str(root)], cwd=checkout
         ) as writer:
             patience = time.monotonic() + 60
-            while not (root / "started").exists() and writer.poll() is None and time.monotonic() < patience:
+            while not any(published(p) for p in root.iterdir()) and writer.poll() is None and time.monotonic() < patience:
                 time.sleep(0.01)
-            time.sleep(rng.uniform(0.5, 0.9))
+            time.sleep(rng.uniform(0, 0.4))
             writer.send_signal(signal.SIGKILL)
         folders = [p for p in root.iterdir() if p.is_dir()]
         for folder in folders:

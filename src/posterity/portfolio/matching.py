@@ -24,8 +24,8 @@ def matched_entries(
         scales = here.parameters[parameter].scale, there.parameters[other].scale
         if scales[0] != scales[1] or len(mine[parameter]) != len(others[other]):
             raise PosterityError(
-                f"{parameter} ({scales[0]}) cannot learn from {other} of {name} ({scales[1]}): give both priors "
-                "of the same support and dims"
+                f"{parameter} ({scales[0]}) cannot learn from {other} of {name} ({scales[1]}): give both "
+                "priors of the same support and dims"
             )
         pairs |= dict(zip(mine[parameter], others[other], strict=True))
     return {entry: pairs[entry] for entry in compiled(own).unconstrained_names if entry in pairs}
