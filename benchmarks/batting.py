@@ -5,7 +5,7 @@
 For each year on its own: players who came before it, with their seasons up to and including that year, teach
 those whose first season it is; the next season that a debutant played is forecast, given its at-bats.
 Nothing from after the year is used. Predictive distributions are exact sums over draws of the posterior, so
-the CRPS has no noise of its own. Coverage of the 90 % interval is that of the randomised probability integral
+no hits are simulated. Coverage of the 90 % interval is that of the randomised probability integral
 transform (Czado et al., Biometrics 65:1254, 2009): with few at-bats a closed interval of whole hits holds
 more than it says.
 """

@@ -28,12 +28,12 @@ def config(checkout: Path) -> Config:
 
 def predicted(means: np.ndarray, sd: float) -> pd.DataFrame:
     """What `Result.predict` gives for normal predictive distributions."""
-    table = pd.DataFrame(index=range(len(means)))
+    columns = {}
     for mass in MASSES:
         name = f"{100 * mass:.6g}".replace(".", "_")
-        table[f"lower_{name}"] = stats.norm.ppf((1 - mass) / 2, means, sd)
-        table[f"upper_{name}"] = stats.norm.ppf((1 + mass) / 2, means, sd)
-    return table
+        columns[f"lower_{name}"] = stats.norm.ppf((1 - mass) / 2, means, sd)
+        columns[f"upper_{name}"] = stats.norm.ppf((1 + mass) / 2, means, sd)
+    return pd.DataFrame(columns)
 
 
 def test_quantiles_score_as_their_distribution_does() -> None:

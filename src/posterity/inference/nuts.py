@@ -11,6 +11,7 @@ from arviz_stats.base import array_stats
 
 from posterity.inference.compiled import CompiledModel, Inputs
 from posterity.inference.posterior import Diagnostics, Failure, Floats, Posterior
+from posterity.inference.target import Target
 
 
 def fit(
@@ -32,6 +33,24 @@ def fit(
     """
     data = dict(zip(model.input_names, inputs, strict=True))
     loaded = model.sampler.with_data(**{name: data[name] for name in model.sampler_inputs})
+    size: Any = {"draws": draws, "chains": chains, "tune": tune, "target_accept": target_accept}
+    return sample(loaded, model, inputs, starts, seed, thin=thin, **size)
+
+
+def sample(
+    loaded: Any,
+    target: Target,
+    inputs: Any,
+    starts: Floats,
+    seed: np.random.SeedSequence,
+    *,
+    draws: int,
+    chains: int,
+    tune: int,
+    target_accept: float,
+    thin: int = 1,
+) -> Posterior | Failure:
+    """The same for any density that nutpie has `loaded` as one over a vector `theta`."""
     turns = min(len(starts), chains)
     parts = []
     for turn, child in enumerate(seed.spawn(turns)):
@@ -56,9 +75,8 @@ def fit(
     divergences, energy = sum(part[1] for part in parts), np.concatenate([part[2] for part in parts])
     if not np.isfinite(unconstrained).all():
         return Failure("NUTS left the region where the density is finite", "nuts")
-    parameters = model.parameters(unconstrained.reshape(chains * draws, -1), inputs).reshape(
-        chains, draws, -1
-    )
+    flat = unconstrained.reshape(chains * draws, -1)
+    parameters = target.parameters(flat, inputs).reshape(chains, draws, -1)
     return Posterior("nuts", unconstrained, parameters, diagnose(parameters, divergences, energy))
 
 

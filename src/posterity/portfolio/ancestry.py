@@ -82,7 +82,7 @@ def _transfer(plan: Plan, taught: Taught, observed: Node, known: set[str]) -> tu
         prior = taught.priors[key]
         node = Node(f"prior:{key}", "prior", _about(prior))
         nodes[node.id] = node
-        if prior.source.partition(":")[0] == "population" and population is not None:
+        if prior.source.removeprefix("own ").partition(":")[0] == "population" and population is not None:
             edges.add(Edge(population.id, node.id, "taught"))
             continue
         told = prior.provenance

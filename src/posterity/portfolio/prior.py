@@ -81,8 +81,8 @@ class Prior:
     the order of the mixture, which is as used: capped, discounted and robust, with the vague component last
     where `vague`, its weight, is positive. `rows` is how many rows the informative part counts for
     (ELIR; None: unknown) and `ess` the same by each definition: elir, moment, morita. `model` is the key of
-    the declared structure, `structure` and `marginals` (by label, `theta[3]`) what a file says of it beyond that. `doubts` are gates
-    that its source has open: whoever learns from it is flagged.
+    the declared structure, `structure` and `marginals` (by label, `theta[3]`) what a file says of it beyond
+    that. `doubts` are gates that its source has open: whoever learns from it is flagged.
     """
 
     source: str

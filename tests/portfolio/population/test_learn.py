@@ -71,7 +71,7 @@ def test_the_declared_prior_is_the_prior_of_the_mean() -> None:
 # -- shared parameters
 
 
-def replicated(entities: int = 40, each: int = 3, seed: int = 3) -> tuple[list[Floats], float]:
+def replicated(entities: int = 20, each: int = 3, seed: int = 3) -> tuple[list[Floats], float]:
     """Few rows an entity, so that who takes the entities' means for known makes the noise too small."""
     rng = np.random.default_rng(seed)
     return [rng.normal(rng.normal(0, 0.5), 0.4, each) for _ in range(entities)], 0.4
@@ -109,8 +109,8 @@ def test_a_shared_parameter_is_unbiased(monkeypatch: pytest.MonkeyPatch) -> None
     found = learn(*with_noise(entities)).population
     exact = exact_noise(entities)
     assert found.shared_values.shape[1] == 1
-    # Quadratic in log σ, factors miss its skewness: with 80 degrees of freedom, 0.08 sds of the mean.
-    assert close(found.shared_values[:, 0], exact, mean=0.15)
+    # Quadratic in log σ, factors miss its skewness: with 40 degrees of freedom, 0.11 sds of the mean.
+    assert close(found.shared_values[:, 0], exact, mean=0.2)
 
     def careless(*given: Any) -> Factor:
         """Height alone depends on the shared parameter: a profile, not a marginal likelihood."""
@@ -125,7 +125,7 @@ def test_a_shared_parameter_is_unbiased(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sweep, "expand", careless)
     monkeypatch.setattr(sweep, "match_moments", lambda target, inputs, mode, factor, *_: factor)
     wrong = learn(*with_noise(entities)).population
-    assert wrong.shared_values.mean() < exact[0] - 2 * exact[1]
+    assert wrong.shared_values.mean() < exact[0] - exact[1]
 
 
 # -- groups
@@ -133,7 +133,7 @@ def test_a_shared_parameter_is_unbiased(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_groups_have_means_of_their_own_shrunk_to_the_whole() -> None:
     rng = np.random.default_rng(4)
-    sizes = {"east": 20, "north": 20, "south": 20, "west": 2}
+    sizes = {"east": 10, "north": 10, "south": 10, "west": 2}
     centres = {"east": -1.0, "north": 0.0, "south": 1.0, "west": 3.0}
     groups = [name for name, size in sizes.items() for _ in range(size)]
     errors = np.full(len(groups), 0.3)
@@ -145,7 +145,7 @@ def test_groups_have_means_of_their_own_shrunk_to_the_whole() -> None:
     middle = dict(zip(found.groups, found.group_means.mean(axis=0)[:, 0], strict=True))
     for name in ("east", "north", "south"):
         own = means[np.array(groups) == name].mean()
-        assert middle[name] == pytest.approx(own, abs=0.1)
+        assert middle[name] == pytest.approx(own, abs=0.15)
     # Two inaccurate entities say little of the west: it is drawn towards the others.
     assert middle["west"] < means[-2:].mean() - 0.2
     assert predictive(found, "north")[:, 0].std() < 0.6
@@ -158,7 +158,7 @@ def test_groups_have_means_of_their_own_shrunk_to_the_whole() -> None:
 # -- the covariance
 
 
-def pairs(correlation: float, entities: int = 40) -> tuple[Setting, list[Teacher]]:
+def pairs(correlation: float, entities: int = 24) -> tuple[Setting, list[Teacher]]:
     rng = np.random.default_rng(5)
     sigma = np.array([[0.5, 0.5 * correlation], [0.5 * correlation, 0.5]])
     truth = rng.multivariate_normal([1, -1], sigma, entities)
@@ -172,9 +172,9 @@ def pairs(correlation: float, entities: int = 40) -> tuple[Setting, list[Teacher
 
 
 def test_correlations_are_learned_where_data_show_them() -> None:
-    correlated, none = (learn(*pairs(r)).population for r in (0.8, 0.0))
+    correlated, none = (learn(*pairs(r)).population for r in (0.9, 0.0))
     assert correlated.covariance == "full"
-    assert correlated.correlations[:, 0, 1].mean() == pytest.approx(0.8, abs=0.12)
+    assert correlated.correlations[:, 0, 1].mean() == pytest.approx(0.9, abs=0.12)
     assert none.covariance == "diagonal"
     assert (none.correlations[:, 0, 1] == 0).all()
 
@@ -237,7 +237,7 @@ def test_real_workers_change_no_digit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_order_of_entities_is_irrelevant() -> None:
-    entities, _ = replicated(12)
+    entities, _ = replicated(6)
     setting, teachers = with_noise(entities)
     one, other = learn(setting, teachers).population, learn(setting, teachers[::-1]).population
     assert set(one.teachers) == set(other.teachers)
@@ -266,6 +266,7 @@ def test_an_entity_without_a_mode_is_left_out_and_named(monkeypatch: pytest.Monk
     assert list(found.failed) == ["e2"]
     assert "e2" not in found.population.teachers
     assert found.population.rows == 5
+    assert "1 taught nothing" in found.population.notes[0]
     without = learn(setting, [t for t in teachers if t.entity != "e2"]).population
     assert found.population.compare(without)[0]["shift"] == pytest.approx(0, abs=0.01)
 
@@ -275,4 +276,4 @@ def test_one_that_never_stands_still_says_so(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(LEARN, "SWEEPS", 3)
     found = learn(*normal(*studies(5), spread=SPREAD)).population
     assert not found.converged
-    assert found.notes == ("the population still moved after 3 sweeps",)
+    assert found.doubts(1.0) == ("the population had not settled after 3 sweeps",)

@@ -126,6 +126,13 @@ def test_a_summary_has_a_row_for_each_quantity(groups: int, shared: int) -> None
         assert rows["entry[2]", "shared value"]["mean"] == one.shared_values.mean()
 
 
+def test_doubts_say_which_certificates_fail() -> None:
+    one = population()
+    assert one.doubts(khat=0.7) == ()
+    assert one.doubts(khat=0.2) == ("the population's k-hat 0.25 is above 0.2",)
+    assert replace(one, converged=False).doubts(0.7) == ("the population had not settled after 4 sweeps",)
+
+
 def test_populations_are_compared_quantity_by_quantity() -> None:
     one = population()
     same = one.compare(one)

@@ -34,7 +34,8 @@ class PopulationDensity:
 
     `coefficients` (E, B, 1 + p + p²) as in `kernels.log_marginals`, `group` (E,) numbers from 0, `spread`
     the log prior density of each sd (p functions of arrays), `shared_prior` that of the k shared parameters
-    ((S, k) distances to (S,)).
+    ((S, k) distances to (S,)), whose Taylor coefficients hold as far as `reach` (k,): further away the
+    density is zero.
     """
 
     coefficients: Floats
@@ -43,7 +44,12 @@ class PopulationDensity:
     full: bool
     spread: Sequence[LogDensity]
     shared_prior: LogDensity
-    shared: int
+    reach: Floats
+
+    @property
+    def shared(self) -> int:
+        """k, the number of shared parameters."""
+        return len(self.reach)
 
     @cached_property
     def partial(self) -> int:
@@ -99,7 +105,8 @@ class PopulationDensity:
             )
         )
         total = marginal + self.log_prior(psis)
-        return np.where(np.isfinite(total), total, -np.inf)
+        within = (np.abs(deltas) <= self.reach).all(axis=1)
+        return np.where(within & np.isfinite(total), total, -np.inf)
 
     def parameters(self, psis: Floats, _: Any = ()) -> Floats:
         """ψ itself: what the certificate of an importance sample looks at."""

@@ -8,7 +8,7 @@ Taylor coefficients, the determinant's part of it included.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from functools import partial as bind
 
@@ -41,6 +41,12 @@ class Factor:
     mode: Floats
     information: Floats
     moments: bool = False
+
+    def towards(self, before: "Factor") -> "Factor":
+        """Half-way to an earlier factor of the entity that was expanded at the same shared values."""
+        if before.coefficients.shape != self.coefficients.shape:
+            return self
+        return replace(self, coefficients=(self.coefficients + before.coefficients) / 2)
 
 
 def first_mode(target: Conditional, inputs: Inputs, starts: Floats) -> Mode | None:

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from posterity.errors import PosterityError
-from posterity.inference import adaptive, laplace
 from posterity.inference.mode import Mode
-from posterity.inference.posterior import Failure
 from posterity.portfolio.population.density import LogDensity, PopulationDensity
 from posterity.portfolio.population.factors import Factor, standardised
+from posterity.portfolio.population.sampling import sample
 from posterity.portfolio.population.spreads import log_density
 from posterity.portfolio.population.sweep import Setting, State, Teacher, expand_all
 from posterity.portfolio.population.value import Population
@@ -27,14 +26,13 @@ STILL = 0.1
 """A population stands still when no entry of it moves by more than so many of its sds."""
 NEAR = 3.0
 """From here on factors match moments."""
-STEP = 0.05
-"""First step of differences in a shared parameter; later ones follow its posterior sd."""
-NUMBERS = 200_000
-"""Numbers that a population's draws may fill."""
-POINTS = 3_000_000
-"""Entities × populations whose marginal one importance sample may cost."""
-MOST_DRAWS = 4_000
-FEW_DRAWS = 400
+STEP = 0.3
+"""First and longest step of differences in a shared parameter; later ones follow its posterior sd."""
+REACH = 2.5
+"""Steps within which the differences stand for a factor."""
+DAMPED = 5
+"""Sweeps after which factors move half of their way only: where the noise of weighted draws, or a spread that
+the data hardly know, would have the population go back and forth."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,15 @@ def learn(setting: Setting, teachers: Sequence[Teacher], runner: Runner | None =
     sweep = 0
     for sweep in range(SWEEPS):
         deciding = sweep <= 1 or (moments and not any(f.moments for f in factors.values()))
+        before = factors
         factors = expand_all(setting, state, teachers, index, factors, moments=moments, runner=runner)
         if len(factors) < FEWEST:
             raise PosterityError(
                 f"{len(factors)} of {len(teachers)} established entities have a mode to learn from; "
                 f"a population takes at least {FEWEST}"
             )
+        if sweep >= DAMPED:
+            factors = {e: f if (old := before.get(e)) is None else f.towards(old) for e, f in factors.items()}
         density, mode, full = _shape(setting, state, factors, index, full, mode, deciding)
         point = _point(state, density, mode)
         moved = (np.abs(point[0] - last) / point[1]).max() if len(point[0]) == len(last) else np.inf
@@ -87,9 +88,16 @@ def learn(setting: Setting, teachers: Sequence[Teacher], runner: Runner | None =
     assert density is not None
     assert mode is not None
     failed = {t.entity: "no conditional mode was found" for t in teachers if t.entity not in factors}
-    drawn, khat = _draws(density, mode, rng)
+    sampled = sample(density, mode, rng)
     population = _population(
-        setting, state, density, drawn, rng, groups, [t for t in teachers if t.entity in factors], factors
+        setting,
+        state,
+        density,
+        sampled.psis,
+        rng,
+        groups,
+        [t for t in teachers if t.entity in factors],
+        factors,
     )
     notes = []
     if setting.covariance == "full" and not full and len(setting.entries.partial) > 1:
@@ -99,7 +107,8 @@ def learn(setting: Setting, teachers: Sequence[Teacher], runner: Runner | None =
     population = replace(
         population,
         covariance="full" if full else "diagonal",
-        khat=khat,
+        khat=sampled.khat,
+        rhat=sampled.rhat,
         sweeps=sweep + 1,
         converged=converged,
         notes=tuple(notes),
@@ -137,7 +146,7 @@ def _reduce(
         full,
         [log_density(setting.spread.get(int(i)), float(setting.sd[i])) for i in own],
         _shared_prior(setting, state),
-        len(state.shared),
+        REACH * state.steps,
     )
     sds, correlations, between, shared = density.slices
     if before is not None and len(before.theta) == density.dimension:
@@ -149,7 +158,7 @@ def _reduce(
     # Taylor coefficients hold near where they were taken.
     bounds = [(-12.0, 5.0)] * density.dimension
     bounds[correlations] = [(-4.0, 4.0)] * (correlations.stop - correlations.start)
-    bounds[shared] = [(-6 * h, 6 * h) for h in state.steps]
+    bounds[shared] = [(-reach, reach) for reach in density.reach]
 
     def objective(psi: Floats) -> tuple[float, Floats]:
         return -float(density.densities(psi[None])[0]), -density.gradient(psi)
@@ -236,7 +245,7 @@ def _next(setting: Setting, state: State, density: PopulationDensity, mode: Mode
         # Never narrower than rounding allows.
         precision = np.linalg.inv(low @ low.T + 1e-10 * np.diag(setting.sd[own] ** 2))
         sds = np.sqrt(np.diagonal(np.linalg.inv(mode.hessian)))[density.slices[-1]]
-        steps = np.clip(2 * sds, 1e-4, STEP)
+        steps = np.clip(1.5 * sds, 1e-4, STEP)
         return State(state.entries, means, precision, state.shared + delta, steps, mode.theta)
     entries = setting.entries
     partial, shared = (np.searchsorted(own, x) for x in (entries.partial, entries.shared))
@@ -248,22 +257,6 @@ def _next(setting: Setting, state: State, density: PopulationDensity, mode: Mode
         means[:, shared].mean(axis=0),
         np.full(len(shared), STEP),
     )
-
-
-def _draws(density: PopulationDensity, mode: Mode, rng: np.random.Generator) -> tuple[Floats, float]:
-    """Importance-weighted draws of ψ (S, ·) and their k̂."""
-    p, groups = density.partial, density.groups
-    each = p * p + p * (groups + 2) + density.shared
-    size = int(np.clip(POINTS // len(density.group), FEW_DRAWS, MOST_DRAWS))
-    kept = int(np.clip(NUMBERS // each, FEW_DRAWS, size))
-    options = {"draws": size, "chains": 1}
-    drawn = laplace.fit(density, (), [mode], rng, **options)
-    if isinstance(drawn, Failure) or drawn.diagnostics.khat > 0.5:
-        drawn = adaptive.fit(density, (), [mode], rng, **options)
-    if isinstance(drawn, Failure):
-        raise PosterityError(f"the population's posterior cannot be sampled: {drawn.reason}")
-    thinned = np.linspace(0, size - 1, kept).astype(int)
-    return drawn.unconstrained[0][thinned], float(drawn.diagnostics.khat)
 
 
 def _population(
@@ -298,7 +291,7 @@ def _population(
         declared_mean=setting.mean[transferred],
         declared_sd=setting.sd[transferred],
         covariance="diagonal",
-        khat=np.nan,
+        khat=None,
         sweeps=0,
         converged=False,
         taught_by=tuple(t.key for t in teachers),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from posterity.config import PriorSpec
 from posterity.errors import RunnerError
 from posterity.inference.compiled import CompiledModel, Inputs, compiled
+from posterity.inference.mode import Mode
 from posterity.models import Description
 from posterity.portfolio.population.conditional import Conditional, Entries
 from posterity.portfolio.population.factors import Factor, expand, first_mode, match_moments, next_mode
@@ -18,6 +19,8 @@ from posterity.portfolio.runners import Runner, WorkerDied
 type Floats = NDArray[np.float64]
 
 SMALLEST_CHUNK = 250
+CERTAIN = 1e14
+"""Precision, with the declared prior's as 1, beyond which a factor is no measurement."""
 MOST_CHUNKS = 8
 """Entities are cut by their number alone, so that the number of workers changes no digit."""
 
@@ -152,16 +155,31 @@ def expand_chunk(chunk: Chunk) -> dict[str, Factor]:
             was = _narrowed(setting, known.mode)
             usual = np.concatenate([centre, was[len(centre) :]])
             mode = next_mode(target, teacher.inputs, [was, usual])
-        if mode is None:
-            continue
-        factor = expand(target, teacher.inputs, mode, state.steps)
+        factor = None if mode is None else _factor(chunk, target, teacher, mode)
+        if factor is not None:
+            found[teacher.entity] = factor
+    return found
+
+
+def _factor(chunk: Chunk, target: Conditional, teacher: Teacher, mode: Mode) -> Factor | None:
+    """A teacher's factor; None where it claims to know a parameter without error, as rows without any scatter
+    make it: the density has no bound there, and such a teacher would overrule all others.
+    """
+    setting, steps = chunk.setting, chunk.state.steps
+    try:
+        factor = expand(target, teacher.inputs, mode, steps)
         if chunk.moments:
             # The same noise at every sweep, so that factors stand still when the population does.
             seed = np.random.SeedSequence([setting.seed, int(teacher.key[:8] or "0", 16)])
             rng = np.random.default_rng(seed)
-            factor = match_moments(target, teacher.inputs, mode, factor, state.steps, rng)
-        found[teacher.entity] = factor
-    return found
+            factor = match_moments(target, teacher.inputs, mode, factor, steps, rng)
+    except np.linalg.LinAlgError:
+        return None
+    sd = setting.sd[target.entries.partial]
+    p = len(sd)
+    precision = factor.coefficients[:, 1 + p :].reshape(-1, p, p) * sd[:, None] * sd
+    certain = not np.isfinite(factor.coefficients).all() or np.abs(precision).max() > CERTAIN
+    return None if certain else factor
 
 
 def _narrowed(setting: Setting, mode: Floats) -> Floats:

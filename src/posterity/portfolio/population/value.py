@@ -13,6 +13,8 @@ from posterity.lineage.hashing import digest
 type Floats = NDArray[np.float64]
 
 FORMAT = 1
+RHAT = 1.05
+"""Largest R-hat of a population's chains: it is a few hundred draws of a few dozen numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ class Population:
     teachers: tuple[str, ...]  # their entities
     rows: int
     notes: tuple[str, ...] = ()
+    rhat: float | None = None  # the worst of its chains, where NUTS drew
 
     @property
     def draws(self) -> int:
@@ -65,6 +68,8 @@ class Population:
         found = []
         if self.khat is not None and not self.khat <= khat:
             found.append(f"the population's k-hat {self.khat:.2f} is above {khat:g}")
+        if self.rhat is not None and not self.rhat <= RHAT:
+            found.append(f"the population's chains disagree: R-hat {self.rhat:.2f} is above {RHAT:g}")
         if not self.converged:
             found.append(f"the population had not settled after {self.sweeps} sweeps")
         return tuple(found)
