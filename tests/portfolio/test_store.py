@@ -310,7 +310,11 @@ def test_a_kill_at_a_random_time_leaves_no_manifest_or_a_whole_result(tmp_path: 
             [sys.executable, "-c", textwrap.dedent(SERIES), str(root)], cwd=checkout
         ) as writer:
             patience = time.monotonic() + 60
-            while not any(published(p) for p in root.iterdir()) and writer.poll() is None and time.monotonic() < patience:
+            while (
+                not any(published(p) for p in root.iterdir())
+                and writer.poll() is None
+                and time.monotonic() < patience
+            ):
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, 0.4))
             writer.send_signal(signal.SIGKILL)

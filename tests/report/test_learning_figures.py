@@ -71,7 +71,7 @@ def test_prior_to_posterior_says_what_was_learned(result: Result, entity: str) -
             for needed in ("worth 2.7 rows", "10 % → 5 %", "conflict p 0.004", "prior from entity: emoji"):
                 assert needed in shown
         if entity in POOLED:
-            assert "pooled with population" in shown
+            assert "pooled with its own population" in shown
             assert "vague" not in shown
 
 

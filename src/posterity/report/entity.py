@@ -109,8 +109,8 @@ def prior_facts(view: EntityView) -> list[str]:
         return []
     d = view.diagnostics
     # What an entity taught itself has no weight to lose and nothing to contradict.
-    both = view.prior.partition(":")[0] == "population" and view.role == "established"
-    found = [f"{'pooled with' if both else 'prior from'} {view.prior}"]
+    both = view.prior.startswith("own ")
+    found = [f"{'pooled with its' if both else 'prior from'} {view.prior}"]
     if "prior_rows" in d:
         rows = style.number(d["prior_rows"])
         found.append(f"worth {rows} row{'' if rows == '1' else 's'}")

@@ -110,7 +110,10 @@ def members(result: Result, population: "Population") -> list[dict[str, Any]]:
         row
         for row in rows
         if row["status"] != "failed"
-        and (row["entity"] in taught or (row["prior"] or "").partition(":")[0] == "population")
+        and (
+            row["entity"] in taught
+            or (row["prior"] or "").removeprefix("own ").partition(":")[0] == "population"
+        )
     ]
 
 

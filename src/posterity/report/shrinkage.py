@@ -63,7 +63,9 @@ def shrinkage_view(result: Result) -> ShrinkageView | None:
     if population is None:
         return None
     rows = [row for row in members(result, population) if row["role"] == "established"]
-    rows = [row for row in rows if (row["prior"] or "").partition(":")[0] == "population"]
+    rows = [
+        row for row in rows if (row["prior"] or "").removeprefix("own ").partition(":")[0] == "population"
+    ]
     if not rows:
         return None
     groups, group = grouped(result, population, rows)

@@ -48,7 +48,7 @@ def tags(result: Result, entity: str, origin: Origin, portfolio_run: str) -> dic
 
 def source(row: Mapping[str, Any]) -> str:
     """What kind of prior a row of `entities` has: declared, population, entity, file, portfolio, previous."""
-    return str(row.get("prior") or _DECLARED).partition(":")[0].partition(" #")[0]
+    return str(row.get("prior") or _DECLARED).removeprefix("own ").partition(":")[0].partition(" #")[0]
 
 
 def sentence(result: Result, entity: str, told: Mapping[str, str], experiment_id: str) -> str:

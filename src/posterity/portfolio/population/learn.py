@@ -28,8 +28,8 @@ NEAR = 3.0
 """From here on factors match moments."""
 STEP = 0.3
 """First and longest step of differences in a shared parameter; later ones follow its posterior sd."""
-REACH = 2.5
-"""Steps within which the differences stand for a factor."""
+REACH, FAR = 2.5, 0.3
+"""Steps, or units of a shared parameter, within which the differences stand for a factor."""
 DAMPED = 5
 """Sweeps after which factors move half of their way only: where the noise of weighted draws, or a spread that
 the data hardly know, would have the population go back and forth."""
@@ -146,7 +146,7 @@ def _reduce(
         full,
         [log_density(setting.spread.get(int(i)), float(setting.sd[i])) for i in own],
         _shared_prior(setting, state),
-        REACH * state.steps,
+        np.maximum(REACH * state.steps, FAR),
     )
     sds, correlations, between, shared = density.slices
     if before is not None and len(before.theta) == density.dimension:
