@@ -56,7 +56,8 @@ docs: setup  ## Build the documentation; with POSTERITY_VACCINATION set, its fig
 	@[ -z "$$POSTERITY_VACCINATION" ] || $(PY) docs/made/vaccination.py
 	$(PY) -m sphinx --fail-on-warning --keep-going docs docs/_build/html
 
-lock: setup  ## Rewrite requirements.lock from pyproject.toml; UPGRADE=all or UPGRADE=prefect,mlflow
+lock:  ## Rewrite requirements.lock from pyproject.toml; UPGRADE=all or UPGRADE=prefect,mlflow
+	@[ -x .venv/bin/uv ] || scripts/setup || [ -x .venv/bin/uv ]  # which refuses what is not pinned yet
 	@scripts/lock $(subst $(comma), ,$(UPGRADE))
 
 clean:  ## Remove what tools left behind; .venv, results and the MLflow database stay

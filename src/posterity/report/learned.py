@@ -106,15 +106,12 @@ def members(result: Result, population: "Population") -> list[dict[str, Any]]:
     """Rows of `entities` of those with a posterior that taught the population or learned from it."""
     taught = set(population.teachers)
     rows = result.table("entities.parquet").to_pylist()
-    return [
-        row
-        for row in rows
-        if row["status"] != "failed"
-        and (
-            row["entity"] in taught
-            or (row["prior"] or "").removeprefix("own ").partition(":")[0] == "population"
-        )
-    ]
+    return [row for row in rows if row["status"] != "failed" and (row["entity"] in taught or learned(row))]
+
+
+def learned(row: Mapping[str, Any]) -> bool:
+    """Whether an entity's prior came from a population: one it was taught by, or its own."""
+    return (row["prior"] or "").removeprefix("own ").partition(":")[0] == "population"
 
 
 def grouped(
