@@ -2,7 +2,6 @@
 suite that says so goes red for planted faults.
 """
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Fewer draws of each population, and where there are few simulations, nothing to compile."""
-    learn = importlib.import_module("posterity.portfolio.population.learn")
-    monkeypatch.setattr(learn, "MOST_DRAWS", 500)
+    monkeypatch.setattr("posterity.portfolio.population.sampling.MOST_DRAWS", 500)
     monkeypatch.setattr(transfer, "DRAWS", 1_000)
     if request.node.get_closest_marker("slow") is None:
         monkeypatch.setattr(transfer, "DRAWS", 400)

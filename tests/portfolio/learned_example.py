@@ -96,7 +96,7 @@ def _prior(label: str, entity: str, plain: Result) -> Prior:
 
 def _row(row: dict[str, Any], priors: Mapping[str, Prior]) -> dict[str, Any]:
     entity, pooled = row["entity"], row["entity"] in POOLED
-    label = LABELS.get(entity) or (f"population: {row['region']}" if pooled else "declared")
+    label = LABELS.get(entity) or (f"own population: {row['region']}" if pooled else "declared")
     row |= {"role": "new" if entity in LABELS else "established", "prior": label, "vague_weight": None}
     if label in priors:
         row |= {"prior_rows": 2.7}

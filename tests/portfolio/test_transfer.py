@@ -20,7 +20,6 @@ from posterity.portfolio.shard import Report
 
 type Floats = NDArray[np.float64]
 
-LEARN = importlib.import_module("posterity.portfolio.population.learn")
 PRIOR = ("level", "sigma_log__")
 MODEL: dict[str, Any] = {
     "parameters": {"level": {"dist": "Normal", "kwargs": {"mu": 0, "sigma": 5}}},
@@ -37,7 +36,7 @@ def cheap() -> Iterator[None]:
     """Nothing is compiled, and populations have fewer draws."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "NUMBA", compiled.VECTORS)
-        patch.setattr(LEARN, "MOST_DRAWS", 1_000)
+        patch.setattr("posterity.portfolio.population.sampling.MOST_DRAWS", 1_000)
         patch.setattr(transfer, "DRAWS", 2_000)
         yield
 

@@ -1,5 +1,3 @@
-import importlib
-
 import pytest
 
 from posterity.inference import compiled
@@ -14,4 +12,4 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """A population takes a second for its 4,000 draws; a quarter of them will do."""
-    monkeypatch.setattr(importlib.import_module("posterity.portfolio.population.learn"), "MOST_DRAWS", 1_000)
+    monkeypatch.setattr("posterity.portfolio.population.sampling.MOST_DRAWS", 1_000)

@@ -40,7 +40,7 @@ def density(*, full: bool, groups: int, shared: int, seed: int = 0) -> Populatio
         full,
         [stats.halfnorm.logpdf] * P,
         lambda x: -0.5 * (x**2).sum(axis=1),
-        shared,
+        np.full(shared, 5.0),
     )
 
 

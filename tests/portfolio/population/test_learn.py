@@ -45,7 +45,7 @@ def predictive(population: Population, group: str | None = None) -> Floats:
 
 @pytest.mark.parametrize("entities", [3, 14])
 def test_a_conjugate_population_is_exact(entities: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LEARN, "MOST_DRAWS", 4_000)
+    monkeypatch.setattr("posterity.portfolio.population.sampling.MOST_DRAWS", 4_000)
     means, errors = studies(entities)
     found = learn(*normal(means, errors, spread=SPREAD)).population
     exact = Exact(means, errors, 1.0)

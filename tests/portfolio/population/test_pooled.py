@@ -1,6 +1,5 @@
 """Partial pooling of the entities that taught a population, against exact answers."""
 
-import importlib
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +20,6 @@ from tests.portfolio.population.teaching import Exact, normal, taught
 
 type Floats = NDArray[np.float64]
 
-LEARN = importlib.import_module("posterity.portfolio.population.learn")
 SPREAD = {"theta": prior("HalfNormal", sigma=1.0)}
 RNG = np.random.default_rng(1)
 ERRORS = RNG.uniform(0.3, 1.2, 10)
@@ -97,7 +95,7 @@ def test_taken_out_again_an_extreme_entity_leaves_no_trace(monkeypatch: pytest.M
 
     Further out still and no population that is likely without it is among the draws: a limit of taking out.
     """
-    monkeypatch.setattr(LEARN, "MOST_DRAWS", 4_000)
+    monkeypatch.setattr("posterity.portfolio.population.sampling.MOST_DRAWS", 4_000)
     errors, means = np.full(8, 0.3), np.array([0.1, -0.3, 0.2, 0.0, -0.1, 0.3, -0.2, 1.5])
     setting, teachers = normal(means, errors, spread=SPREAD)
     exact = Exact(means, errors, 1.0)
@@ -159,7 +157,7 @@ def test_few_trials_are_pooled_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where factors are approximate, weights correct the entity's own; sums over θ, τ and μ say what is
     right.
     """
-    monkeypatch.setattr(LEARN, "MOST_DRAWS", 4_000)
+    monkeypatch.setattr("posterity.portfolio.population.sampling.MOST_DRAWS", 4_000)
     hits, trials = np.array([0.0, 4, 1, 2, 3, 0, 2, 1]), np.array([4.0, 4, 5, 4, 5, 6, 3, 8])
     setting, teachers, own = binomial(hits, trials)
     known = pooling(setting, teachers)
