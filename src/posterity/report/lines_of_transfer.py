@@ -118,7 +118,7 @@ def _rows(result: Result) -> list[dict[str, Any]]:
         names, at = grouped(result, result.population, rows)
         groups = [names[i] if len(names) <= _MOST_GROUPS else f"{len(names):,} groups" for i in at]
     for row, group in zip(rows, groups, strict=True):
-        kind, _, name = (row["prior"] or "declared").partition(": ")
+        kind, _, name = (row["prior"] or "declared").removeprefix("own ").partition(": ")
         # Equal labels of different priors are told apart by a digest.
         kind, name = kind.partition(" #")[0], name.partition(" #")[0]
         row |= {"kind": kind, "name": name, "group": group}
