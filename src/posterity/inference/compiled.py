@@ -247,10 +247,12 @@ def compiled(description: Description) -> CompiledModel:
     """The compiled model of a description: one per structure, process and thread (its functions share
     buffers).
     """
-    cache: dict[str, CompiledModel] = _local.__dict__.setdefault("models", {})
-    if description.key not in cache:
-        cache[description.key] = CompiledModel(build(description))
-    return cache[description.key]
+    cache: dict[tuple[str, str], CompiledModel] = _local.__dict__.setdefault("models", {})
+    # The mode as well: what an interpreter computes differs from numba's in the last digit.
+    key = description.key, str(NUMBA["mode"])
+    if key not in cache:
+        cache[key] = CompiledModel(build(description))
+    return cache[key]
 
 
 def inputs_of(model: CompiledModel, arrays: Mapping[str, NDArray[Any]]) -> Inputs:
