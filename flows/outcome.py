@@ -50,8 +50,9 @@ def beside(command: str) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One flow run. `counts` has ok, flagged, failed and unchanged; `seconds` says where the time went, and
-    `stages` what became of each wave.
+    """One flow run. `counts` has ok, flagged, failed and unchanged; `seconds` says where the time went,
+    `stages` what became of each wave, and `version` which version of the portfolio's model the result is
+    (None: it was not registered).
     """
 
     name: str
@@ -66,6 +67,7 @@ class Outcome:
     too_many_failed: bool
     seconds: Mapping[str, float]
     stages: tuple["Stage", ...] = ()
+    version: int | None = None
 
     @property
     def exit_code(self) -> int:

@@ -1,11 +1,13 @@
-"""Serve the train flow on its schedule from this one process: no work pool, no worker.
+"""Serve every deployment of prefect.yaml from this one process: no work pool, no worker.
 
     PREFECT_API_URL=http://127.0.0.1:4200/api python flows/serve.py
 
-Name, schedule and parameters are those of the deployment in prefect.yaml, which this one takes the place of.
+Names, schedules and parameters are those of the file, whose deployments these take the place of.
 """
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,10 @@ import flows.defaults  # noqa: F401  Prefect reads its settings when it is impor
 
 # isort: split
 import yaml
+from prefect import serve
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.schedules import Cron
 from prefect.settings import get_current_settings
-
-from flows.train import train
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 NO_SERVER = """\
@@ -26,10 +28,21 @@ Start one that stays, and name it:
     PREFECT_API_URL=http://127.0.0.1:4200/api python flows/serve.py"""
 
 
+def deployments(path: Path = CHECKOUT / "prefect.yaml") -> list[dict[str, Any]]:
+    """The deployments of the file, in its order."""
+    found: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["deployments"]
+    return found
+
+
 def deployment(path: Path = CHECKOUT / "prefect.yaml") -> dict[str, Any]:
     """The first deployment of the file."""
-    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["deployments"][0]
-    return found
+    return deployments(path)[0]
+
+
+def flow_of(what: Mapping[str, Any]) -> Any:
+    """The flow that a deployment's entrypoint names: `flows/train.py:train`."""
+    file, _, name = what["entrypoint"].partition(":")
+    return getattr(import_module(file.removesuffix(".py").replace("/", ".")), name)
 
 
 def main() -> int:
@@ -37,15 +50,20 @@ def main() -> int:
     if get_current_settings().api.url is None:
         print(NO_SERVER, file=sys.stderr)
         return 2
-    what = deployment()
-    train.serve(
-        name=what["name"],
-        schedules=[Cron(s["cron"], timezone=s["timezone"], active=s["active"]) for s in what["schedules"]],
-        parameters=what["parameters"],
-        description=what["description"],
-        tags=what["tags"],
-        limit=what["concurrency_limit"]["limit"],
-    )
+    served = [
+        flow_of(what).to_deployment(
+            name=what["name"],
+            schedules=[
+                Cron(s["cron"], timezone=s["timezone"], active=s["active"]) for s in what["schedules"]
+            ],
+            parameters=what["parameters"],
+            description=what["description"],
+            tags=what["tags"],
+            concurrency_limit=ConcurrencyLimitConfig(**what["concurrency_limit"]),
+        )
+        for what in deployments()
+    ]
+    serve(*served)
     return 0
 
 

@@ -79,6 +79,18 @@ def track(
     return Tracked.of(tracker, done.run_id)
 
 
+@task(name="register", task_run_name="register in MLflow", cache_policy=NO_CACHE)
+def register(result: "Result", run_id: str) -> int:
+    """Make a tracked result the challenger, a new version unless it is one already; the version's number."""
+    from posterity.tracking import connect
+    from posterity.tracking.registry import register as record
+    from posterity.tracking.registry import registry_of
+
+    settings = result.config.tracking
+    tracker = connect(settings.uri, settings.experiment or result.name)
+    return record(registry_of(tracker), result, run_id).number
+
+
 def recorded(tracker: "Tracker", result: "Result") -> str | None:
     """The finished run of this very result, None where it was never recorded or not to the end."""
     finished = tracker.find(status="FINISHED")

@@ -135,6 +135,7 @@ def show(outcome: Outcome, seconds: Mapping[str, float], console: Console) -> No
         "result": outcome.result,
         "MLflow": outcome.tracked.command or outcome.tracked.page,
         "": f"then open {outcome.tracked.page}" if outcome.tracked.command else "",
+        "version": f"{outcome.version} in the registry (docs/promotion.md)" if outcome.version else "",
         "next": f"{beside('posterity')} show {quote(outcome.result)}",
     }
     if outcome.resumed:

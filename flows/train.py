@@ -1,4 +1,4 @@
-"""Fit a portfolio: plan → waves of shards over a pool → merge → track → artifacts.
+"""Fit a portfolio: plan → waves of shards over a pool → merge → track → register → artifacts.
 
     python flows/train.py configs/adoption.yaml
 
@@ -67,7 +67,8 @@ def train(
     if not state.is_completed():
         return state
     try:
-        outcome = run(state.result(), workers, out, watch)
+        # Some of the entities are no portfolio: a version would lose the others.
+        outcome = run(state.result(), workers, out, watch, register=not entities)
     except PosterityError as error:
         return Failed(message=str(error), data=error)
     if outcome.too_many_failed:
@@ -75,8 +76,13 @@ def train(
     return Completed(message=outcome.sentence, data=outcome)
 
 
-def run(plan: "Plan", workers: int | None, out: str | None, watch: Stopwatch) -> Outcome:
-    """A plan to its tracked result. Raises PosterityError; what was fitted until then stays in its folder."""
+def run(
+    plan: "Plan", workers: int | None, out: str | None, watch: Stopwatch, *, register: bool = True
+) -> Outcome:
+    """A plan to its tracked and, unless too many entities failed, registered result.
+
+    Raises PosterityError; what was fitted until then stays in its folder.
+    """
     from posterity.portfolio.portfolio import Run, claimed, result_folder
 
     call_flow_run(f"{plan.config.name} {datetime.now():%Y-%m-%d %H:%M} {len(plan.panel.entities):,} entities")
@@ -98,6 +104,10 @@ def run(plan: "Plan", workers: int | None, out: str | None, watch: Stopwatch) ->
             count(plan, workers),
             known=ran.executed is None,
         )
+    version = None
+    if register and plan.config.promotion.register_versions and not ran.too_many_failed:
+        with watch.stage("register"):
+            version = tasks.register(whole(ran.result), tracked.run_id)
     with watch.stage("artifacts"):
         outcome = Outcome(
             name=plan.config.name,
@@ -112,6 +122,7 @@ def run(plan: "Plan", workers: int | None, out: str | None, watch: Stopwatch) ->
             too_many_failed=ran.too_many_failed,
             seconds=watch.seconds,
             stages=ran.executed.stages if ran.executed else (),
+            version=version,
         )
         artifacts.table(outcome, ran.result)
         artifacts.tracking(outcome.name, tracked)

@@ -11,12 +11,14 @@ from posterity.config import json_schema
 LONG = 20
 """Enumerations with more values than this are named, not listed."""
 SECTIONS = (
-    *("Data", "Model", "Quantity", "PriorSpec", "Likelihood", "Errors", "Ar1", "Inference", "Gates"),
-    *("Transfer", "Established", "Pool", "Rule", "Origin", "Refit", "Tracking", "Execution"),
+    *("Data", "Model", "Memory", "Quantity", "PriorSpec", "Likelihood", "Errors", "Ar1"),
+    *("Inference", "Gates", "Transfer", "Established", "Pool", "Rule", "Origin"),
+    *("Refit", "Promotion", "Tracking", "Execution"),
 )
 TITLES = {
     "Data": "data",
     "Model": "model",
+    "Memory": "model.history",
     "Quantity": "a quantity",
     "PriorSpec": "a prior",
     "Likelihood": "model.likelihood",
@@ -30,6 +32,7 @@ TITLES = {
 NAMED = {
     "PriorSpec": "a prior",
     "Quantity": "a quantity",
+    "Memory": "a memory",
     "Errors": "a mapping",
     "Ar1": "a mapping",
     "Origin": "a mapping",

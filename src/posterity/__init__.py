@@ -8,13 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from posterity.portfolio.backtest import Backtest as Backtest
+    from posterity.portfolio.backtest import backtest as backtest
     from posterity.portfolio.portfolio import Portfolio as Portfolio
     from posterity.portfolio.result import Result as Result
     from posterity.portfolio.result import open_result as open
 
-__all__ = ["Portfolio", "Result", "open"]
+__all__ = ["Backtest", "Portfolio", "Result", "backtest", "open"]
 
 _PLACES = {
+    "Backtest": ("posterity.portfolio.backtest", "Backtest"),
+    "backtest": ("posterity.portfolio.backtest", "backtest"),
     "Portfolio": ("posterity.portfolio.portfolio", "Portfolio"),
     "Result": ("posterity.portfolio.result", "Result"),
     "open": ("posterity.portfolio.result", "open_result"),

@@ -42,4 +42,5 @@ def desk(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(here)
     # Pools are tested elsewhere; starting one for each block would take most of the time.
     monkeypatch.setattr("posterity.portfolio.portfolio.cores", lambda: 0)
+    monkeypatch.setattr("posterity.portfolio.backtest.rolling.cores", lambda: 0)
     return here

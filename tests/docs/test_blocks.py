@@ -16,7 +16,7 @@ from posterity.config import from_dict, loads
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
-SLOW = {"tracking.md"}  # makes an MLflow database
+SLOW = {"promotion.md", "tracking.md"}  # make an MLflow database
 
 PRIOR = {"dist": "Beta", "kwargs": {"alpha": 2, "beta": 2}}
 
@@ -125,7 +125,7 @@ def configuration(example: Example) -> None:
 
 def whole(part: dict[str, Any]) -> dict[str, Any]:
     """A fragment in a configuration: of the model and its data, or sections that replace a shipped one's."""
-    if part.keys() & {"transfer", "inference", "gates"}:
+    if part.keys() & {"transfer", "inference", "gates", "promotion"}:
         shipped = yaml.safe_load(Path("configs/launches.yaml").read_text(encoding="utf-8"))
         return {**shipped, "transfer": None, **part}
     return completed(part)

@@ -78,6 +78,53 @@ def fit(
     return int(done.too_many_failed)
 
 
+@app.command
+def refit(
+    result: str,
+    *,
+    data: Annotated[
+        str, Parameter(help="The delivery: new rows, or the whole panel again; file, folder, glob or URL.")
+    ],
+    out: Annotated[
+        Path | None, Parameter(help="Folder of the new version; default runs/<name>/<key of the inputs>.")
+    ] = None,
+    mode: Annotated[
+        Literal["exact", "carry", "reweight"] | None,
+        Parameter(help="Overrides refit.mode, here and in the versions after."),
+    ] = None,
+    config: Annotated[Path | None, Parameter(help="Configuration in place of the result's own.")] = None,
+    workers: Annotated[
+        int | None, Parameter(help="Processes; 0 fits in this one. Default: one a core.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Take new rows into the posteriors of a result; every chunk of time makes a version of its own.
+
+    RESULT is a folder, runs:/<MLflow run id>, or models:/<name>@<alias>. Rows that are inside already are not
+    counted again. A refit that was stopped goes on where it was.
+    """
+    import time
+
+    from posterity.cli import refits, show
+    from posterity.cli.progress import progress
+    from posterity.config import load
+    from posterity.portfolio.account import account
+    from posterity.portfolio.refit.run import refit as take_in
+    from posterity.tracking.results import find
+
+    begin = time.perf_counter()
+    settings = None if config is None else load(config)
+    base = find(result, uri=None if settings is None else settings.tracking.uri)
+    with progress(None, quiet=json, what="updating") as listen:
+        done = take_in(base, data, config=settings, mode=mode, out=out, workers=workers, listen=listen)
+    told, seconds = account(base, done), time.perf_counter() - begin
+    if json:
+        show.as_json(refits.facts(done, told, seconds))
+    else:
+        refits.refitted(done, told, seconds)
+    return int(done.too_many_failed)
+
+
 @app.command(name="show")
 def show_(result: Path, entity: str | None = None, *, json: Json = False) -> int:
     """Summarise a result, or one entity of it, in the terminal."""
@@ -92,7 +139,7 @@ def show_(result: Path, entity: str | None = None, *, json: Json = False) -> int
     return 0
 
 
-@app.command
+@app.command(version_flags=[])
 def predict(
     result: Path,
     *,
@@ -103,6 +150,9 @@ def predict(
         int | None, Parameter(help="Predict so many steps after each entity's last time.")
     ] = None,
     interval: Annotated[float, Parameter(help="Mass of the interval.")] = 0.9,
+    version: Annotated[
+        int | None, Parameter(help="Predict as of this earlier version; default: RESULT itself.")
+    ] = None,
     out: Annotated[
         Path | None, Parameter(help="Parquet or CSV file to write; default: CSV to the terminal.")
     ] = None,
@@ -115,6 +165,8 @@ def predict(
     from posterity.portfolio.horizon import next_rows
 
     opened = posterity.open(result)
+    if version is not None:
+        opened = opened.as_of(version)
     if (rows is None) == (horizon is None):
         raise ConfigError(["give either --rows FILE or --horizon N"])
     if out is not None and out.suffix not in (".csv", ".parquet"):
@@ -131,12 +183,17 @@ def predict(
 
 @app.command
 def lineage(result: Path, entity: str, *, json: Json = False) -> int:
-    """Where the posterior of an entity came from: configuration, data, prior, code."""
+    """Where the posterior of an entity came from: its versions, configuration, data, prior, code."""
     import posterity
-    from posterity.cli import show
+    from posterity.cli import refits, show
 
-    graph = posterity.open(result).lineage(entity)
-    show.as_json(graph.to_dict()) if json else show.lineage(graph, entity)
+    opened = posterity.open(result)
+    graph = opened.lineage(entity)
+    if json:
+        show.as_json({**graph.to_dict(), "versions": refits.versions(opened, entity)})
+    else:
+        show.lineage(graph, entity)
+        refits.chain(opened, entity)
     return 0
 
 
@@ -161,6 +218,32 @@ def export(
         print(f"note: {note}")
     config, prior = exported.write(out)
     print(f"{config}, its joint prior in {prior}")
+    return 0
+
+
+@app.command
+def animate(
+    result: Path,
+    entity: str,
+    *,
+    out: Annotated[Path, Parameter(help="GIF to write.")],
+    frames: Annotated[
+        Path | None, Parameter(help="Folder for the frames, 01.png, 02.png and so on; none: the GIF alone.")
+    ] = None,
+) -> int:
+    """Draw how an entity's predictive band tightened, version by version, as rows arrived."""
+    import posterity
+    from posterity.errors import ConfigError
+    from posterity.report.animation import animation, write
+    from posterity.report.frames import versions
+
+    if out.suffix != ".gif":
+        raise ConfigError([f"--out {out}: the name must end in .gif"])
+    pngs = animation(versions(posterity.open(result)), entity)
+    for folder in (out.parent, frames):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    print(f"{write(pngs, out, frames)}: {len(pngs)} frame{'' if len(pngs) == 1 else 's'}")
     return 0
 
 

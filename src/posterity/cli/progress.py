@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress(total: int, *, console: Console | None = None, quiet: bool = False) -> Iterator["Listener"]:
-    """A bar over `total` entities, and the listener that moves it by a shard's report.
+def progress(
+    total: int | None, *, console: Console | None = None, quiet: bool = False, what: str = "fitting"
+) -> Iterator["Listener"]:
+    """A bar over `total` entities (None: nobody knows how many), and the listener that moves it.
 
     Draws on stdout (or `console`) if that is a terminal and `quiet` was not asked for, else nothing at all.
     """
     screen = console or Console()
     bar = Progress(
-        TextColumn("fitting"),
+        TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("[yellow]{task.fields[flagged]} flagged[/] [red]{task.fields[failed]} failed[/]"),
@@ -40,7 +42,7 @@ def progress(total: int, *, console: Console | None = None, quiet: bool = False)
     )
     seen: dict[str, Any] = {"flagged": 0, "failed": 0}
     with bar:
-        task = bar.add_task("fitting", total=total, **seen)
+        task = bar.add_task(what, total=total, **seen)
 
         def listen(report: "Report") -> None:
             for status in seen:

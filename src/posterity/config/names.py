@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from posterity.config import families, pooling, references, variables
+from posterity.config import families, history, pooling, references, variables
 from posterity.config.families import Raw, mapping
 from posterity.config.findings import MAX_FINDINGS, Finding, Path
 from posterity.config.scope import Scope, scope_of
@@ -38,6 +38,7 @@ def findings(value: Raw, wrong: set[Path]) -> list[Finding]:
         _declarations(model, scope),
         _coords(scope),
         references.findings(model, scope),
+        history.findings(scope, mapping(value.get("inference")).get("pooling")),
         _keep(mapping(value.get("inference"))),
         pooling.findings(value, scope),
     )
@@ -45,6 +46,7 @@ def findings(value: Raw, wrong: set[Path]) -> list[Finding]:
     broken = any(path[:1] == ("model",) for path in [*wrong, *(f.path for f in found)])
     if not broken and "model" in value:
         found += islice(references.unused(scope), MAX_FINDINGS)
+        found += islice(history.unused(scope), MAX_FINDINGS)
     return found
 
 
@@ -90,6 +92,7 @@ def _declarations(model: Raw, scope: Scope) -> Iterator[Finding]:
     places: list[tuple[str, Path, str]] = [
         (name, one.path, "a parameter") for name, one in scope.parameters.items()
     ]
+    places += [(name, ("model", "history", name), "a part of the history") for name in scope.history]
     places += [(name, ("model", "quantities", name), "a quantity") for name in scope.quantities]
     places += [
         (name, one.path, "a parameter declared inside the likelihood") for name, one in scope.inner.items()

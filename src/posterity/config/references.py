@@ -86,7 +86,7 @@ def _prior_hint(word: str, earlier: Mapping[str, Described]) -> str:
 
 
 def _what(word: str, scope: Scope) -> str:
-    if word in scope.quantities:
+    if word in scope.quantities or word in scope.history:
         return "a quantity, which differs by row"
     if word in scope.inner:
         return "declared inside the likelihood"
@@ -217,7 +217,7 @@ def _index_flaw(index: expressions.Index, dim: str, scope: Scope) -> str | None:
         case str() | int():
             return None
     word = index.id
-    if word in scope.parameters or word in scope.quantities or word in scope.inner:
+    if any(word in names for names in (scope.parameters, scope.quantities, scope.history, scope.inner)):
         return f"{word!r} is a parameter or quantity; an index is a column that holds labels of {dim}"
     return None
 
@@ -249,7 +249,7 @@ def _order(
                 f"{word!r} is declared inside the likelihood; declare it under model.parameters to use it "
                 "here",
             )
-        elif word not in scope.parameters:
+        elif word not in scope.parameters and word not in scope.history:
             scope.strangers.add(word)
 
 
@@ -293,7 +293,7 @@ def _likelihood(model: Raw, scope: Scope) -> Iterator[Finding]:
             if (dims := scope.dims(word)) and kwarg not in vectors:
                 yield Finding(place, f"{_vector(word, dims)}, and name that quantity here")
             yield from _misfit(scope.parameters[word], family, kwarg, place)
-        elif word not in scope.quantities:
+        elif word not in scope.quantities and word not in scope.history:
             scope.strangers.add(word)
             if family and _numeric(word):
                 yield Finding(

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from posterity.config.frozen import FrozenDict
+from posterity.config.history import Memory
 from posterity.config.priors import (
     Frozen,
     Likelihood,
@@ -17,9 +18,9 @@ from posterity.config.priors import (
     Section,
     listed_values,
 )
+from posterity.config.promotion import OpenShare, Promotion
 from posterity.config.transfer import Share, Transfer
 
-OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Label = Annotated[int | str, Field(union_mode="left_to_right")]
 
 
@@ -45,6 +46,9 @@ class Model(Section):
 
     parameters: Annotated[dict[str, PriorSpec], Frozen] = Field(default_factory=FrozenDict)
     """Name -> prior."""
+
+    history: Annotated[dict[str, Memory], Frozen] = Field(default_factory=FrozenDict)
+    """Name -> a number made from the rows before, for quantities to use; forecasts carry it forward."""
 
     quantities: Annotated[dict[str, Quantity], Frozen] = Field(default_factory=FrozenDict)
     """Name -> function of columns, parameters and earlier quantities, in order."""
@@ -123,10 +127,23 @@ class Refit(Section):
     """Updating posteriors as data arrive."""
 
     every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(h|D|W|M|Q|Y)$")] = 4
-    """Length of a chunk: units of the time column, or a calendar span such as 4W (h, D, W, M, Q, Y)."""
+    """Length of a chunk: units of the time column, or a calendar span such as 4W (h, D, W, M, Q, Y). Over
+    dates a number counts the panel's usual step."""
 
     mode: Literal["exact", "carry", "reweight"] = "exact"
     """exact: all rows again; carry: the old posterior as prior; reweight: the old draws, weighted."""
+
+    forget: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """What old information counts for after each further chunk; 1: as much as new."""
+
+    audit: Annotated[int, Field(ge=1)] | None = 6
+    """After so many refits without it the exact posterior is computed too, and compared; null: never."""
+
+    max_shift: Annotated[float, Field(gt=0)] = 0.5
+    """An audit that finds a mean further off, in posterior sds, resets the entity to the exact posterior."""
+
+    max_ratio: Annotated[float, Field(gt=1)] = 1.25
+    """So does one that finds an sd more than so many times too large or too small."""
 
 
 class Tracking(Section):
@@ -183,6 +200,7 @@ class Config(Section):
     ] = (0.5, 0.9)
     """Masses of the reported intervals, each between 0 and 1."""
 
+    promotion: Promotion = Promotion()
     tracking: Tracking = Tracking()
     execution: Execution = Execution()
 

@@ -17,6 +17,7 @@ class Scope:
     parameters: dict[str, Described] = field(default_factory=dict)
     inner: dict[str, Described] = field(default_factory=dict)
     quantities: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, Any] = field(default_factory=dict)
     coords: Raw = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     strangers: set[str] = field(default_factory=set)
@@ -36,6 +37,7 @@ def scope_of(data: Raw, model: Raw) -> Scope:
         time=time if isinstance(time, str) else None,
         target=target if isinstance(target, str) else None,
         quantities=dict(mapping(model.get("quantities"))),
+        history=dict(mapping(model.get("history"))),
         coords=mapping(model.get("coords")),
     )
     for one in families.described(model):

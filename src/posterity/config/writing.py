@@ -23,6 +23,8 @@ def to_dict(config: Config) -> dict[str, Any]:
     data["model"]["quantities"] = {
         name: quantity.model_dump(exclude_defaults=True) for name, quantity in model.quantities.items()
     }
+    if not model.history:
+        del data["model"]["history"]
     likelihood: dict[str, Any] = {"dist": model.likelihood.dist}
     if model.likelihood.kwargs:
         likelihood["kwargs"] = {

@@ -136,6 +136,12 @@ class CompiledModel:
         size = len(thetas)
         return np.concatenate([part.reshape(size, -1) for part in self._parameters(thetas, *inputs)], axis=1)
 
+    def unconstrained(self, parameters: Floats, inputs: Inputs) -> Floats | None:
+        """θ (S, D) of parameters (S, P) on their own scale; None where these do not tell all of θ."""
+        if self._unconstrained is None:
+            return None
+        return self._unconstrained(parameters, *inputs)  # type: ignore[no-any-return]
+
     def predict(
         self, parameters: Floats, inputs: Inputs, rng: np.random.Generator
     ) -> tuple[Floats, Floats | None]:
@@ -146,6 +152,17 @@ class CompiledModel:
         function, rngs = self._predict
         reseed_rngs(rngs, int(rng.integers(2**62)))
         observed, *expected = function(parameters, *inputs)
+        return observed, expected[0] if expected else None
+
+    def step(
+        self, parameters: Floats, inputs: Inputs, rng: np.random.Generator
+    ) -> tuple[Floats, Floats | None]:
+        """The same (S,) at one row, where each draw has a history of its own: those inputs are (S,), others
+        (1,).
+        """
+        function, rngs = self._step
+        reseed_rngs(rngs, int(rng.integers(2**62)))
+        observed, *expected = (values[:, 0] for values in function(parameters, *inputs))
         return observed, expected[0] if expected else None
 
     def starts(self, inputs: Inputs, seed: int, draws: int) -> Floats:
@@ -215,10 +232,21 @@ class CompiledModel:
         return _compile([self.graph.thetas, *self.graph.symbols], self.graph.parameters, **VECTORS)
 
     @cached_property
+    def _unconstrained(self) -> Any | None:
+        found = self.graph.unconstrained()
+        return None if found is None else _compile([found[0], *self.graph.symbols], found[1], **VECTORS)
+
+    @cached_property
     def _predict(self) -> tuple[Any, list[Any]]:
         draws, outputs = self.graph.predictions()
         rngs = list(collect_default_updates(outputs))
         return _compile([draws, *self.graph.symbols], outputs, **VECTORS), rngs
+
+    @cached_property
+    def _step(self) -> tuple[Any, list[Any]]:
+        inputs, outputs = self.graph.step()
+        rngs = list(collect_default_updates(outputs))
+        return _compile(inputs, outputs, **VECTORS), rngs
 
     @cached_property
     def _centre(self) -> Any:

@@ -19,7 +19,7 @@ from pytensor.graph.traversal import graph_inputs
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.type_other import NoneTypeT
 
-from posterity.models import BuiltModel
+from posterity.models import BuiltModel, history
 from posterity.models.build import TARGET
 from posterity.models.mixtures import LogMixture, LogMixtureExpansion, MixtureInputs
 
@@ -126,10 +126,26 @@ class Graph:
 
     def predictions(self) -> tuple[Any, list[Any]]:
         """A symbol for draws of parameters (S, P), and the target and its expectation at every row given
-        those.
+        those, (S, n) each.
         """
-        built, sizes = self.built, [int(np.prod(length)) for length in self.lengths]
-        draws = pt.matrix("parameters", shape=(None, sum(sizes)), dtype="float64")
+        outputs, cuts = self._predicted
+        return self._drawn, vectorize_graph(outputs, self._parts(self._drawn, cuts))
+
+    def step(self) -> tuple[list[Any], list[Any]]:
+        """The same at one row, where each draw remembers rows of its own: inputs in which those of the
+        history are (S,), and target and expectation (S, 1).
+        """
+        outputs, cuts = self._predicted
+        own = {name: pt.vector(name) for name in history.inputs(self.built.description.history)}
+        batches = {self._data[name]: values[:, None] for name, values in own.items()}
+        inputs = [own.get(symbol.name, symbol) for symbol in self.symbols]
+        predicted = vectorize_graph(outputs, {**batches, **self._parts(self._drawn, cuts)})
+        return [self._drawn, *inputs], predicted
+
+    @cached_property
+    def _predicted(self) -> tuple[list[Any], dict[Any, Any]]:
+        """Target and expectation at every row (n,), and what stands in them for each parameter."""
+        built = self.built
         observed = _spread(built.observed)
         outputs = [observed] if built.expected is None else [observed, built.expected]
         # The graph is cut at the parameters a user knows, so that what they are made of (offsets) need not be
@@ -137,11 +153,39 @@ class Graph:
         cuts = {p: p.clone(name=p.name) for p in built.parameters}
         outputs = graph_replace(outputs, {**self._replaced_data, **cuts}, strict=False)
         outputs = [pt.broadcast_to(o, (self._data[TARGET].shape[0],)) for o in outputs]
-        batches, start = {}, 0
-        for parameter, shape, stop in zip(built.parameters, self.lengths, np.cumsum(sizes), strict=True):
+        return outputs, cuts
+
+    def unconstrained(self) -> tuple[Any, Any] | None:
+        """A symbol for draws of parameters (S, P), and θ (S, D) at each of those: `parameters` backwards.
+
+        None where draws of the parameters do not tell all unknowns: non-centred ones keep their offsets to
+        themselves.
+        """
+        built, model = self.built, self.built.model
+        if set(model.free_RVs) - set(built.parameters):
+            return None
+        cuts = {p: p.clone(name=p.name) for p in built.parameters}
+        parts = []
+        for variable in model.free_RVs:
+            transform = model.rvs_to_transforms[variable]
+            value = variable if transform is None else transform.forward(variable, *variable.owner.inputs)
+            parts.append(pt.flatten(pt.as_tensor_variable(value)).astype("float64"))
+        (theta,) = graph_replace([pt.concatenate(parts)], {**self._replaced_data, **cuts}, strict=False)
+        return self._drawn, vectorize_graph(theta, self._parts(self._drawn, cuts))
+
+    @cached_property
+    def _drawn(self) -> Any:
+        """Draws of all scalar parameters, (S, P)."""
+        return pt.matrix("parameters", shape=(None, sum(map(_size, self.lengths))), dtype="float64")
+
+    def _parts(self, draws: Any, cuts: Mapping[Any, Any]) -> dict[Any, Any]:
+        """For every parameter's stand-in its part of the draws, (S, *shape)."""
+        found, start = {}, 0
+        for parameter, shape in zip(self.built.parameters, self.lengths, strict=True):
+            stop = start + _size(shape)
             part = draws[:, start:stop].reshape((draws.shape[0], *shape)) if shape else draws[:, start]
-            batches[cuts[parameter]], start = part, int(stop)
-        return draws, vectorize_graph(outputs, batches)
+            found[cuts[parameter]], start = part, stop
+        return found
 
     def initial(self, strategy: str) -> Any:
         """θ drawn from the declared priors (`prior`) or at their centre (`support_point`).
@@ -189,7 +233,9 @@ class Graph:
         if not transferred:
             return self._replace(model.logp(jacobian=True))
         own = [rv for rv in model.free_RVs if self.built.owners[rv.name] not in transferred]
-        return self._replace(model.logp(vars=[*own, *model.observed_RVs], jacobian=True))
+        # Potentials, which weigh the rows, count with the whole model only where they are not named.
+        kept = [*own, *model.observed_RVs, *model.potentials]
+        return self._replace(model.logp(vars=kept, jacobian=True))
 
     @cached_property
     def _expanded(self) -> list[Any]:
@@ -209,6 +255,10 @@ class Graph:
             part = self.theta[start : start + size].reshape(shape) if shape else self.theta[start]
             values[value], start = part.astype(value.dtype), start + size
         return graph_replace(graph, {**values, **self._replaced_data}, strict=False)
+
+
+def _size(shape: Sequence[int]) -> int:
+    return int(np.prod(shape))
 
 
 def labels(name: str, axes: Sequence[Sequence[Any]]) -> list[str]:

@@ -6,30 +6,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posterity.errors import PanelError
-from posterity.models.build import GAP, PREVIOUS, TARGET, index_name
+from posterity.models import history
+from posterity.models.build import GAP, PREVIOUS, TARGET, WEIGHT, index_name
 from posterity.models.description import Description
 from posterity.panel import Rows
 
 
-def arrays(description: Description, rows: Rows) -> dict[str, NDArray[Any]]:
-    """Every data input of the model by name, each of shape (n,).
+def arrays(
+    description: Description, rows: Rows, weights: NDArray[np.float64] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Every data input of the model by name, each of shape (n,); `weights` (n,) are 1 where there are none.
 
     A missing target (rows to predict) is given as zeros: only its length is used then. Rows must be in time
     order where errors depend on the row before; the first row has gap 0, which the likelihood reads as "no
     row before".
     """
-    target = np.zeros(rows.n) if rows.target is None else rows.target
+    found = alone(description, rows)
+    target = found[TARGET]
+    if description.ordered:
+        time = _time(description, rows)
+        found[PREVIOUS] = np.concatenate([target[:1], target[:-1]])
+        found[GAP] = np.diff(time, prepend=time[:1])
+    if description.history:
+        columns, time = remembered(description, rows), _time(description, rows)
+        found |= history.recalled(description.history, columns, time)[0]
+    if description.weighted:
+        found[WEIGHT] = np.ones(rows.n) if weights is None else weights
+        found[WEIGHT] = np.where(history.taken_as_given(description.history, rows.n), 0.0, found[WEIGHT])
+    return found
+
+
+def alone(description: Description, rows: Rows) -> dict[str, NDArray[Any]]:
+    """The inputs that a row has by itself, whatever rows are beside it."""
     found: dict[str, NDArray[Any]] = {name: rows.columns[name] for name in description.inputs}
     found |= {
         index_name(column, dim): _codes(description, rows, column, dim) for column, dim in description.indices
     }
-    found[TARGET] = target
-    if description.ordered:
-        assert description.time is not None
-        time = rows.columns[description.time]
-        found[PREVIOUS] = np.concatenate([target[:1], target[:-1]])
-        found[GAP] = np.diff(time, prepend=time[:1])
-    return found
+    return found | {TARGET: np.zeros(rows.n) if rows.target is None else rows.target}
+
+
+def remembered(description: Description, rows: Rows) -> dict[str, NDArray[Any]]:
+    """The columns that the history is made of, the target among them, (n,) each."""
+    target = np.zeros(rows.n) if rows.target is None else rows.target
+    return {m.of: rows.columns.get(m.of, target) for m in description.history.values()}
+
+
+def _time(description: Description, rows: Rows) -> NDArray[Any]:
+    assert description.time is not None
+    return rows.columns[description.time]
 
 
 def _codes(description: Description, rows: Rows, column: str, dim: str) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from pymc.distributions.moments.means import mean
 
 from posterity.config.expressions import parse
 from posterity.errors import ModelError
-from posterity.models import functions, priors
+from posterity.models import functions, history, priors
 from posterity.models.description import Description, bindings
 from posterity.models.expressions import evaluate
 from posterity.models.likelihood import observe
@@ -22,6 +22,7 @@ from posterity.models.likelihood import observe
 TARGET = "target"
 PREVIOUS = "previous"
 GAP = "gap"
+WEIGHT = "weight"
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,18 @@ def build(description: Description) -> BuiltModel:
             known[name] = priors.create(name, description.priors[name], known)
             owners |= {variable.name: name for variable in model.free_RVs if variable.name not in owners}
         parameters = tuple(_parameters(model, description.priors))
+        for name, memory in description.history.items():
+            known[name] = pm.Data(history.input_name(name), placeholder)
+            if memory.start is not None:
+                start: Any = known[memory.start] if isinstance(memory.start, str) else memory.start
+                known[name] = known[name] + start * pm.Data(history.left_name(name), placeholder)
         for name, quantity in description.model.quantities.items():
             known[name] = quantity_value(name, quantity, known, index, description)
         observed = observe(description.model.likelihood, known, target, order)
+        if description.weighted:
+            # The model counts every row once already; what is left is the weight beyond that.
+            beyond: Any = pm.Data(WEIGHT, placeholder) - 1  # type: ignore[operator]
+            pm.Potential("weighting", (beyond * pm.logp(observed, target)).sum())
     try:
         expected = mean(observed)
     except NotImplementedError:

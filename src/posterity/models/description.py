@@ -1,6 +1,7 @@
 """What a model is, before anything is built: names, columns, dimensions and the numbers inside its priors."""
 
 import ast
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from posterity.config import Config, PriorSpec, Quantity
 from posterity.config.curves import BUILTIN_CURVES
 from posterity.config.distributions import DISTRIBUTIONS
 from posterity.config.expressions import bare_names, parse, subscripts
+from posterity.config.history import Memory
 from posterity.config.schema import Model
 from posterity.errors import ModelError
 from posterity.lineage.hashing import digest
@@ -29,8 +31,9 @@ class Description:
     `inputs` are the columns used as numbers, `indices` pairs of a column and the dimension along which its
     value on a row picks an entry of a vector parameter, `levels` the labels of every named dimension.
     `transferred` are the parameters, in declared order, whose declared prior gives way to a Gaussian mixture
-    that is an input of the model. Two descriptions with the same `key` compile to the same functions,
-    whatever the numbers inside their priors.
+    that is an input of the model. Where `weighted`, the log likelihood of every row is multiplied by a weight
+    of its own, another input. Two descriptions with the same `key` compile to the same functions, whatever
+    the numbers inside their priors.
     """
 
     model: Model
@@ -39,6 +42,7 @@ class Description:
     indices: tuple[tuple[str, str], ...]
     levels: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     transferred: tuple[str, ...] = ()
+    weighted: bool = False
 
     def with_transfer(self, parameters: Iterable[str]) -> "Description":
         """The same model, the priors of these parameters replaced by a mixture; of none, as declared.
@@ -52,6 +56,10 @@ class Description:
                 f"the model has {', '.join(self.priors)}"
             )
         return replace(self, transferred=tuple(name for name in self.priors if name in wanted))
+
+    def with_weights(self) -> "Description":
+        """The same model with a weight for the log likelihood of each row."""
+        return replace(self, weighted=True)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -68,6 +76,16 @@ class Description:
         """Whether a row's likelihood depends on the row before it."""
         return self.model.likelihood.errors is not None
 
+    @property
+    def history(self) -> Mapping[str, Memory]:
+        """What the model remembers of the rows before a row, by name."""
+        return self.model.history
+
+    @property
+    def context(self) -> int:
+        """How many rows before a row its likelihood may depend on: 0, 1, or without end."""
+        return sys.maxsize if self.history else int(self.ordered)
+
     @cached_property
     def priors(self) -> Mapping[str, PriorSpec]:
         """Top-level priors by parameter name: the declared ones and those written inside the likelihood."""
@@ -81,7 +99,8 @@ class Description:
     @cached_property
     def key(self) -> str:
         """Digest of the structure: all but the numbers inside the priors."""
-        structure = self.model.model_dump(mode="json")
+        # What a model does not use is not in its key: keys outlive the versions that bring something new.
+        structure = self.model.model_dump(mode="json", exclude=set() if self.history else {"history"})
         for spec in _prior_dicts(structure):
             spec["kwargs"] = {
                 k: {"shape": list(np.shape(v))} if not isinstance(v, str | dict) else v
@@ -93,8 +112,9 @@ class Description:
             if q.function
         }
         levels = {dim: [str(label) for label in labels] for dim, labels in self.levels.items()}
-        parts = [structure, code, levels, self.time, self.inputs, self.indices]
-        return digest([*parts, self.transferred] if self.transferred else parts)
+        parts: list[Any] = [structure, code, levels, self.time, self.inputs, self.indices]
+        parts += [self.transferred] if self.transferred else []
+        return digest([*parts, "weighted"] if self.weighted else parts)
 
 
 def describe(config: Config, panel: Panel | None = None) -> Description:
@@ -104,7 +124,7 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
     for.
     """
     model = config.model
-    known = set(model.parameters) | set(model.likelihood.nested)
+    known = {*model.parameters, *model.likelihood.nested, *model.history}
     used: list[str] = []
     picked: list[tuple[str, str]] = []
     for name, quantity in model.quantities.items():
@@ -119,6 +139,7 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
         used += [n for n in named if n not in known]
         known.add(name)
     used += [v for v in model.likelihood.kwargs.values() if isinstance(v, str) and v not in known]
+    used += [memory.of for memory in model.history.values() if memory.of != config.data.target]
     dims = sorted({dim for spec in model.parameters.values() for dim in spec.dims})
     of_panel = [d for d in dims if d not in model.coords]
     levels = {d: model.coords[d] for d in dims if d in model.coords}
@@ -131,6 +152,8 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
         tuple(unique(used)),
         tuple(unique((*picked, *((dim, dim) for dim in of_panel)))),
         dict(sorted(levels.items())),
+        # Rows taken as given have no weight.
+        weighted=any(memory.start is None for memory in model.history.values()),
     )
 
 

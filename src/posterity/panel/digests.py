@@ -8,10 +8,13 @@ values, which makes the digest independent of the order they came in.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from posterity.panel.panel import Panel
 
 _BYTES = 16  # 128 bits; as hexadecimal also short enough for an MLflow dataset digest (36 characters)
 
@@ -54,6 +57,12 @@ def entity_digests(
         own.update(matrix[offsets[i] : offsets[i + 1]])
         found.append(own.hexdigest())
     return np.array(found, dtype=np.str_)
+
+
+def row_digests(panel: "Panel") -> NDArray[np.uint64]:
+    """Every row's time, target and inputs as words (rows, words): equal rows have equal words."""
+    ordered = [n for n in (panel.time, panel.target) if n is not None] + sorted(panel.inputs)
+    return np.stack([word for name in ordered for word in _words(panel.arrays[name])], axis=1)
 
 
 def _words(column: NDArray[Any]) -> list[NDArray[np.uint64]]:

@@ -32,6 +32,22 @@ class Rows:
     time: NDArray[Any] | None
     n: int
 
+    def after(self, rows: int) -> "Rows":
+        """Without the first rows."""
+        if not rows:
+            return self
+        return self._take(slice(rows, None), self.n - rows)
+
+    def last(self, rows: int) -> "Rows":
+        """The last rows only."""
+        kept = min(rows, self.n)
+        return self._take(slice(self.n - kept, None), kept)
+
+    def _take(self, part: slice, n: int) -> "Rows":
+        columns = {name: values[part] for name, values in self.columns.items()}
+        target = None if self.target is None else self.target[part]
+        return Rows(columns, target, None if self.time is None else self.time[part], n)
+
 
 @dataclass(frozen=True, eq=False)
 class Panel:
@@ -183,6 +199,21 @@ class Panel:
             entities=names,
             offsets=_frozen(offsets),
             reasons=reasons,
+        )
+
+    def taking(self, mask: NDArray[np.bool_]) -> "Panel | None":
+        """The panel of the rows in a mask (rows,); None where it has none. Entities without rows are gone."""
+        counts = np.add.reduceat(mask, self.offsets[:-1], dtype=np.int64) if len(mask) else np.zeros(0, int)
+        there = np.flatnonzero(counts)
+        if not len(there):
+            return None
+        names = tuple(self.entities[i] for i in there)
+        return replace(
+            self,
+            table=self.table.filter(pa.array(mask)).combine_chunks(),
+            entities=names,
+            offsets=_frozen(np.concatenate(([0], np.cumsum(counts[there])))),
+            reasons={e: self.reasons[e] for e in names if e in self.reasons},
         )
 
     def with_reasons(self, reasons: Mapping[str, str], notices: Iterable[str] = ()) -> "Panel":

@@ -6,18 +6,30 @@ from typing import Any
 
 from posterity.inference.compiled import compiled
 from posterity.lineage import Edge, Graph, Node, digest, versions
+from posterity.portfolio.descent import continued
 from posterity.portfolio.plan import Plan, entity_columns
 from posterity.portfolio.prior import Prior
+from posterity.portfolio.record import Record
 from posterity.portfolio.taught import DECLARED, Taught
 
+BUILT_ON = ("carry", "reweight")
+"""Updates whose prior is the posterior before."""
 
-def lineage(plan: Plan, taught: Taught) -> Graph:
+
+def lineage(plan: Plan, taught: Taught, record: Record) -> Graph:
     """Everything that the fits of a run came from. Ids are kind and digest."""
+    found = _of_run(plan, taught, record)
+    return found if record.graph is None else continued(found, record)
+
+
+def _of_run(plan: Plan, taught: Taught, record: Record) -> Graph:
+    """What this run did: the fits of its version, and where they came from."""
     panel, config = plan.panel, plan.config
     numbers = {name: value.tolist() for name, value in plan.description.numbers.items()}
     data = {"source": config.data.source, "rows": panel.n_rows, "entities": len(panel.entities)}
     code = versions()
-    configured = _node("config", config.model_dump(mode="json"), {"name": config.name})
+    values = config.model_dump(mode="json")
+    configured = _node("config", values, {"name": config.name, "values": values})
     model = Node(f"model:{plan.description.key}", "model", {"levels": _levels(plan)})
     prior = _node("prior", numbers, {"source": DECLARED, "numbers": numbers})
     observed = _node("data", [str(d) for d in panel.digests], data)
@@ -25,8 +37,10 @@ def lineage(plan: Plan, taught: Taught) -> Graph:
     edges = [Edge(configured.id, model.id, "describes"), Edge(configured.id, prior.id, "declares")]
     sources = {model: "fitted by", prior: "prior of", observed: "observed by", software: "run by"}
     nodes = [configured, *sources]
-    replaced = _replaced(plan, taught)
-    for fit in _fits(plan, taught):
+    # What began with an earlier posterior, or with a prior from an earlier version, has that as its prior.
+    replaced = _replaced(plan, taught) | {f"fit:{t.fit_key}" for t in record.taken if t.update in BUILT_ON}
+    replaced |= {f"fit:{plan.keys[entity]}" for entity in record.priors}
+    for fit in _fits(plan, taught, record):
         nodes.append(fit)
         edges += [
             Edge(source.id, fit.id, relation)
@@ -37,14 +51,15 @@ def lineage(plan: Plan, taught: Taught) -> Graph:
     return Graph.of([*nodes, *more], [*edges, *taught_by])
 
 
-def _fits(plan: Plan, taught: Taught) -> Iterable[Node]:
+def _fits(plan: Plan, taught: Taught, record: Record) -> Iterable[Node]:
     digests = plan.panel.digests
     for row, rows_digest in zip(entity_columns(plan).to_pylist(), digests, strict=True):
-        if row["entity"] in plan.panel.reasons:
+        if row["entity"] in plan.panel.reasons or record.version_of(row["entity"]) != record.version:
             continue
         first, last = (None if row[k] is None else str(row[k]) for k in ("first_time", "last_time"))
         window = {"rows": row["n_rows"], "first_time": first, "last_time": last, "digest": str(rows_digest)}
-        about = {"entity": row["entity"], "role": row["role"], "data": window}
+        about = {"entity": row["entity"], "role": row["role"], "data": window, "version": record.version}
+        about["update"] = record.update_of(row["entity"])
         if note := taught.notes.get(row["entity"]):
             about["note"] = note
         yield Node(f"fit:{row['fit_key']}", "fit", about)

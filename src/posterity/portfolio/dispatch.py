@@ -109,15 +109,18 @@ class Dispatch:
 def by_structure(
     declared: Description, work: Iterable[Work], priors: Mapping[str, Prior]
 ) -> list[tuple[Description, list[Work]]]:
-    """Work by the parameters whose prior is transferred, each group with the description that fits it."""
-    groups: dict[tuple[str, ...], list[Work]] = {}
+    """Work by the parameters whose prior is transferred and by whether rows have weights, each group with
+    the description that fits it.
+    """
+    groups: dict[tuple[tuple[str, ...], bool], list[Work]] = {}
     for one in work:
         entries = priors[one.prior].entries if one.prior else ()
-        groups.setdefault(entries, []).append(one)
-    found: dict[tuple[str, ...], tuple[Description, list[Work]]] = {}
-    for entries, members in groups.items():
+        groups.setdefault((entries, one.weights is not None), []).append(one)
+    found: dict[tuple[tuple[str, ...], bool], tuple[Description, list[Work]]] = {}
+    for (entries, weighted), members in groups.items():
         description = declared.with_transfer(owners_of(declared, entries)) if entries else declared
-        found.setdefault(description.transferred, (description, []))[1].extend(members)
+        description = description.with_weights() if weighted else description
+        found.setdefault((description.transferred, weighted), (description, []))[1].extend(members)
     return list(found.values())
 
 

@@ -13,6 +13,8 @@ from posterity.inference.compiled import CompiledModel, Inputs, inputs_of
 from posterity.inference.fit import STARTS, Seeds, fit
 from posterity.inference.gates import open_gates
 from posterity.inference.posterior import Failure, Floats, Posterior
+from posterity.inference.reweight import reweight
+from posterity.inference.transferred import flat
 from posterity.inference.transferred import numbers as mixture_numbers
 from posterity.models.arrays import arrays
 from posterity.models.build import TARGET
@@ -47,6 +49,12 @@ class Summary:
         for mass, lower, upper in zip(intervals, self.lower, self.upper, strict=True):
             found |= {f"{prefix}lower_{percent(mass)}": lower, f"{prefix}upper_{percent(mass)}": upper}
         return found
+
+    def after(self, rows: int) -> "Summary":
+        """Without the first columns."""
+        if not rows:
+            return self
+        return Summary(self.mean[rows:], self.median[rows:], self.lower[:, rows:], self.upper[:, rows:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +99,16 @@ def fit_entity(
     try:
         check(model, prior)
         given = numbers if prior is None else {**numbers, **mixture_numbers(prior.mixture)}
-        inputs = inputs_of(model, {**arrays(model.description, work.rows), **given})
-        # Starts come from the prior alone, so they have the root seed, not the entity's.
-        starts = model.starts(inputs, inference.seed, STARTS)
+        data = arrays(model.description, work.rows, work.weights)
+        inputs = inputs_of(model, {**data, **given})
         seeds = Seeds.of(inference.seed, work.digest)
-        if pooling is None:
+        if work.particles is not None:
+            rng = np.random.default_rng(seeds.laplace)
+            likelihood = inputs_of(model, {**data, **numbers, **flat(model.dimension)})
+            outcome = reweight(model, likelihood, work.particles, rng, gates)
+        elif pooling is None:
+            # Starts come from the prior alone, so they have the root seed, not the entity's.
+            starts = model.starts(inputs, inference.seed, STARTS)
             outcome = fit(model, inputs, starts, seeds, inference, gates)
         else:
             outcome = fit_pooled(model, work.entity, work.rows, numbers, pooling, seeds, inference, gates)
@@ -105,7 +118,7 @@ def fit_entity(
             )
         # What an entity has taught itself it cannot contradict.
         judged = prior if pooling is None else None
-        agreed = agreement(model, inputs, work.rows.target, judged, outcome, inference, seeds)
+        agreed = agreement(model, inputs, counted(work), judged, outcome, inference, seeds)
         reasons = (*open_gates(outcome, gates), *sentence(agreed, prior, gates))
         return replace(
             fitted(model, work, inputs, outcome, reasons, intervals, seeds),
@@ -133,8 +146,8 @@ def fitted(
 ) -> EntityFit:
     """The outcome of an entity that has a posterior; `reasons`, if there are any, flag it."""
     predictive, expected = _predictive(model, inputs, outcome, intervals, seeds)
-    target = work.rows.target
-    assert target is not None
+    predictive, expected = predictive.after(work.context), expected and expected.after(work.context)
+    target = counted(work)[work.context :]
     inside = (predictive.lower <= target) & (target <= predictive.upper)
     return EntityFit(
         work,
@@ -147,6 +160,16 @@ def fitted(
         coverage=inside.mean(axis=1),
         mae=float(np.abs(predictive.median - target).mean()),
     )
+
+
+def counted(work: Work) -> Floats:
+    """The observed target (n,), missing where a row is only context."""
+    assert work.rows.target is not None
+    if not work.context:
+        return work.rows.target
+    target = work.rows.target.copy()
+    target[: work.context] = np.nan
+    return target
 
 
 def _predictive(

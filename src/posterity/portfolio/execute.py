@@ -62,23 +62,23 @@ def execute(
         done = parts.done()
         waiting = tuple(e for e in wave.entities if plan.keys[e] not in done)
         if waiting:
-            found = _wave(replace(wave, entities=waiting), plan, folder, runner, workers, listen)
+            found = fit_wave(replace(wave, entities=waiting), plan, parts, runner, workers, listen)
         else:
             found = []
         reports += found
-        stages.append(_stage(wave, len(wave.entities) - len(waiting), found, time.perf_counter() - begin))
+        resumed = len(wave.entities) - len(waiting)
+        stages.append(stage_of(wave.name, wave.entities, resumed, found, time.perf_counter() - begin))
         _refuse_bugs(reports, sum(stage.resumed for stage in stages), parts)
     return Executed(sum(stage.resumed for stage in stages), tuple(reports), tuple(stages))
 
 
-def _wave(
-    wave: Wave, plan: Plan, folder: Path, runner: Runner, workers: int, listen: Listener
+def fit_wave(
+    wave: Wave, plan: Plan, parts: Parts, runner: Runner, workers: int, listen: Listener
 ) -> Sequence[Report]:
     """Fit what is left of a wave."""
-    parts = Parts(folder)
     # A population is learned once: where it teaches its own teachers, their factors come along.
     pooled = _pooling(plan, parts, runner) if wave.kind == "pooled" else None
-    found = resolve(plan, wave, folder, runner)
+    found = resolve(plan, wave, parts, runner)
     work = [replace(w, prior=found.of.get(w.entity, "")) for w in plan.work(wave.entities)]
     return Dispatch(plan, parts, runner, workers, listen, found.priors, pooled).fit(work)
 
@@ -91,22 +91,24 @@ def _pooling(plan: Plan, parts: Parts, runner: Runner) -> Pooling | None:
         return None
 
 
-def resolve(plan: Plan, wave: Wave, folder: Path, runner: Runner) -> Resolved:
+def resolve(plan: Plan, wave: Wave, parts: Parts, runner: Runner) -> Resolved:
     """The priors of a wave, kept beside its parts; nothing where all of them are declared."""
     if all(plan.sources[entity].kind == "declared" for entity in wave.entities):
         return Resolved()
     from posterity.portfolio import transfer
 
-    parts = Parts(folder)
-    found = transfer.resolve(plan, wave, parts, runner, folder)
+    found = transfer.resolve(plan, wave, parts, runner)
     # By its first entity: what is left of a wave has another first one, and both files count.
     resolutions.save(parts.folder, plan.keys[wave.entities[0]][:12], found)
     return found
 
 
-def _stage(wave: Wave, resumed: int, reports: Sequence[Report], seconds: float) -> Stage:
+def stage_of(
+    name: str, entities: Sequence[object], resumed: int, reports: Sequence[Report], seconds: float
+) -> Stage:
+    """What became of these entities."""
     status = {s: sum(r.status.get(s, 0) for r in reports) for s in ("ok", "flagged", "failed")}
-    return Stage(wave.name, len(wave.entities), resumed, status, seconds)
+    return Stage(name, len(entities), resumed, status, seconds)
 
 
 def _refuse_bugs(reports: Sequence[Report], resumed: int, parts: Parts) -> None:

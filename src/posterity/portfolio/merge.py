@@ -1,7 +1,7 @@
 """Parts into a published result: tables here, priors and their draws in `taught`, lineage in `ancestry`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,9 +11,11 @@ from posterity.config import to_yaml
 from posterity.config.schema import percent
 from posterity.inference.compiled import compiled
 from posterity.lineage import ENGINE_VERSION
+from posterity.portfolio import ledger
 from posterity.portfolio.ancestry import lineage
 from posterity.portfolio.parts import Parts, flattened
 from posterity.portfolio.plan import Plan, entity_columns
+from posterity.portfolio.record import Record
 from posterity.portfolio.store import Draft, writing
 from posterity.portfolio.tables import FACTORS, PER_ENTITY, Layout, empty_rows
 from posterity.portfolio.taught import Taught
@@ -23,24 +25,33 @@ ABOUT = ("entity", "status", "reason", "method", "role", "n_rows", "first_time",
 DIAGNOSTICS = ("rhat", "ess_bulk", "ess_tail", "divergences", "bfmi", "khat")
 PROVENANCE = (
     *("mae", "seconds", "prior", "prior_rows", "conflict_p", "vague_weight"),
-    *("tried", "fit_key", "parent_fit_key"),
+    *("tried", "version", "update", "fit_key", "parent_fit_key"),
 )
 
 
-def merge(plan: Plan, folder: Path, seconds: float) -> Path:
-    """Write every table of the result from the parts in `folder`, the manifest last; returns the folder."""
-    parts = Parts(folder)
+def merge(
+    plan: Plan, folder: Path, seconds: float, record: Record | None = None, lent: Iterable[pa.Table] = ()
+) -> Path:
+    """Write every table of the result from the parts in `folder` and those `lent` by the version before, the
+    manifest last; returns the folder. `record` says how a refit came about.
+    """
+    parts = Parts(folder, lent)
+    record = record or Record.of_fit(plan)
     keys = [plan.keys[entity] for entity in plan.fittable]
     fits = [_single(table) for table in parts.ordered(keys)]
-    taught = Taught.of(plan, parts, pa.concat_tables(fits) if fits else None)
-    entities = _entities(plan, fits, taught)
+    kept = record.kept.files if record.kept else ()
+    taught = Taught.of(plan, parts, pa.concat_tables(fits, promote_options="default") if fits else None, kept)
+    entities = _entities(plan, fits, taught, record)
     with writing(folder) as draft:
         draft.table("entities.parquet", entities)
         for name in PER_ENTITY:
             _write_lists(draft, plan, parts, keys, name)
         draft.table("factors.parquet", _factors(parts, keys))
-        files = taught.write(draft) if plan.fittable else {}
-        draft.json("lineage.json", lineage(plan, taught).to_dict())
+        files = taught.write(draft, record.kept) if plan.fittable else {}
+        draft.table(ledger.ROWS, ledger.rows_table(plan.panel))
+        draft.table(ledger.LEDGER, ledger.ledger_table(plan.panel, plan.clock, record.version, record.ledger))
+        draft.table(ledger.HISTORY, ledger.history_table(record.taken, plan.time_type, record.history))
+        draft.json("lineage.json", lineage(plan, taught, record).to_dict())
         draft.text("config.yaml", to_yaml(plan.config))
         statuses = Counter(entities["status"].to_pylist())
         return draft.publish(
@@ -51,6 +62,9 @@ def merge(plan: Plan, folder: Path, seconds: float) -> Path:
                 "counts": {status: statuses.get(status, 0) for status in ("ok", "flagged", "failed")},
                 "seconds": seconds,
             },
+            version=record.version,
+            clock=None if plan.clock is None else plan.clock.to_dict(),
+            **record.extra,
             methods=dict(Counter(m for m in entities["method"].to_pylist() if m)),
             notices=[*plan.panel.notices, *taught.notices],
             **({"priors": files} if files else {}),
@@ -64,12 +78,12 @@ def _single(table: pa.Table) -> pa.Table:
     )
 
 
-def _entities(plan: Plan, fitted: list[pa.Table], taught: Taught) -> pa.Table:
+def _entities(plan: Plan, fitted: list[pa.Table], taught: Taught, record: Record) -> pa.Table:
     """`entities.parquet`: what the panel says of every entity beside what its fit says."""
     about = entity_columns(plan)
     shares = [f"coverage_{percent(mass)}" for mass in plan.config.intervals]
     if fitted:
-        fits = pa.concat_tables(fitted)
+        fits = pa.concat_tables(fitted, promote_options="default")
         at = pc.index_in(about["fit_key"], fits["fit_key"].combine_chunks())
         columns = {
             name: fits[name].take(at) for name in fits.column_names if name not in ("entity", "fit_key")
@@ -80,8 +94,12 @@ def _entities(plan: Plan, fitted: list[pa.Table], taught: Taught) -> pa.Table:
     text = pa.nulls(about.num_rows, pa.string())
     columns["status"] = pc.fill_null(columns.get("status", text), "failed")
     columns["reason"] = pc.coalesce(reasons, columns.get("reason", text))
-    columns["prior"] = pa.array([taught.label(e) for e in plan.panel.entities], pa.string())
-    columns["parent_fit_key"] = pa.array([taught.parent(e) for e in plan.panel.entities], pa.string())
+    names = plan.panel.entities
+    columns["prior"] = pa.array([record.labels.get(e) or taught.label(e) for e in names], pa.string())
+    parents = [record.parents.get(e) or taught.parent(e) for e in names]
+    columns["parent_fit_key"] = pa.array(parents, pa.string())
+    columns["version"] = pa.array([record.version_of(e) for e in names], pa.int64())
+    columns["update"] = pa.array([record.update_of(e) for e in names], pa.string())
     keys = [name for name in plan.panel.entity_columns if name != "entity"]
     order = [*keys, *ABOUT, *DIAGNOSTICS, *shares, *PROVENANCE]
     kinds: dict[str, pa.DataType] = {"method": pa.string(), "tried": pa.string(), "divergences": pa.int64()}

@@ -40,11 +40,14 @@ def write(path: Path, part: Part) -> None:
 class Parts:
     """The parts of a run's folder. Damaged ones are set aside, which means their entities are fitted
     again.
+
+    `lent` are further tables of the same form, from elsewhere; where a fit key is in both, they hold.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lent: Iterable[pa.Table] = ()) -> None:
         self.folder = folder / FOLDER
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.lent = tuple(lent)
 
     def place(self, name: str) -> Path:
         """Where the part of that name is written."""
@@ -58,6 +61,7 @@ class Parts:
                     yield pa.ipc.open_file(source).read_all()
             except pa.ArrowInvalid:
                 path.rename(path.with_suffix(".damaged"))
+        yield from self.lent
 
     def done(self) -> set[str]:
         """Fit keys of everything that parts hold."""

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from posterity.config import Config, variables
 from posterity.config.distributions import DISTRIBUTIONS
@@ -16,11 +18,15 @@ from posterity.errors import ConfigError, PanelError
 from posterity.lineage import digest
 from posterity.models import Description, build, describe
 from posterity.panel import Panel, Rows, checks, read
+from posterity.panel.chunks import Clock, clock
 from posterity.panel.reading import Source as Data
 from posterity.portfolio.keys import keyed
 from posterity.portfolio.rules import Source, Sources
 from posterity.portfolio.settling import sources_for
 from posterity.portfolio.waves import Wave, in_waves
+
+if TYPE_CHECKING:
+    from posterity.inference.reweight import Particles
 
 FEW = 200
 """Up to so many entities, `keep: auto` stores every draw; beyond it `KEPT` an entity."""
@@ -31,6 +37,10 @@ KEPT = 1_000
 class Work:
     """One entity to fit, small and picklable. `digest` identifies its data, `key` the whole fit; `prior` is
     the key of its prior in the shard, "" for the declared one.
+
+    `weights` (n,) multiply the rows' log likelihoods (None: all count once); the first `context` rows are
+    there for those that depend on them, and are neither counted nor reported. `particles` are draws of
+    the posterior that the rows only reweight.
     """
 
     entity: str
@@ -38,6 +48,9 @@ class Work:
     digest: str
     rows: Rows
     prior: str = ""
+    weights: NDArray[np.float64] | None = None
+    context: int = 0
+    particles: "Particles | None" = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,11 @@ class Plan:
     def teachers(self) -> tuple[str, ...]:
         """Established entities that can be fitted, in the panel's order: the population learns from them."""
         return self.learning.teachers
+
+    @cached_property
+    def clock(self) -> Clock | None:
+        """How time is cut into chunks; None without a time column."""
+        return clock(self.panel, self.config.refit.every)
 
     @property
     def time_type(self) -> pa.DataType:
@@ -164,6 +182,7 @@ def make_plan(config: Config, panel: Panel, entities: tuple[str, ...] | None = N
     Raises ModelError where the model cannot be built, so that nothing starts that cannot work.
     """
     description = describe(config, panel)
+    clock(panel, config.refit.every)  # a span that does not fit the time column is told before anything runs
     build(description)
     everybody = panel.entities
     if entities is not None:

@@ -3,11 +3,13 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from posterity.config import Config, from_dict, load, with_overrides
 from posterity.errors import ResultError
@@ -20,6 +22,7 @@ from posterity.portfolio.merge import merge
 from posterity.portfolio.origins import RUNS
 from posterity.portfolio.parts import FOLDER
 from posterity.portfolio.plan import Plan, make_plan, read_panel
+from posterity.portfolio.record import Record
 from posterity.portfolio.result import Result, open_result
 from posterity.portfolio.runners import Runner, cores, runner_for
 from posterity.portfolio.store import published
@@ -133,10 +136,14 @@ def claimed(plan: Plan, folder: Path) -> Iterator[Result | None]:
             yield finished(plan, folder)  # whoever held the folder before may have done the work
 
 
-def publish(plan: Plan, folder: Path, seconds: float) -> Result:
-    """Merge the parts of a finished execution into the published result, and drop them."""
+def publish(
+    plan: Plan, folder: Path, seconds: float, record: Record | None = None, lent: Iterable[pa.Table] = ()
+) -> Result:
+    """Merge the parts of a finished execution into the published result, and drop them; `record` and `lent`
+    as in `merge`.
+    """
     try:
-        merge(plan, folder, seconds)
+        merge(plan, folder, seconds, record, lent)
     except ResultError:
         # Another writer with the same inputs was faster: its result is as good as ours.
         if finished(plan, folder) is None:

@@ -9,14 +9,14 @@ import pandas as pd
 import pyarrow as pa
 
 from posterity.errors import ConfigError, PanelError
-from posterity.inference.compiled import CompiledModel, compiled, inputs_of
+from posterity.inference.compiled import CompiledModel, Floats, compiled
 from posterity.inference.fit import Seeds
 from posterity.models import Description, describe
-from posterity.models.arrays import arrays
-from posterity.models.build import GAP, PREVIOUS, TARGET
 from posterity.panel import Panel, Rows, read
 from posterity.panel.reading import Source
 from posterity.portfolio.entity import summarise
+from posterity.portfolio.predictive import predictive_draws
+from posterity.portfolio.seen import rows_before
 
 if TYPE_CHECKING:
     from posterity.portfolio.result import Result
@@ -69,64 +69,30 @@ def _entity(
         columns[panel.time] = rows.time
     columns |= {name: rows.columns[name] for name in model.description.columns if name not in columns}
     columns["status"] = [about["status"]] * rows.n
-    draws = result.entity_table("draws.parquet", entity)
-    if draws.num_rows:
-        values = np.column_stack([draws[name].to_numpy() for name in model.parameter_names])
-        rng = np.random.default_rng(Seeds.of(result.config.inference.seed, about["fit_key"]).predict)
-        observed, expected = _draws(result, model, entity, rows, values, rng)
+    drawn = entity_draws(result, model, entity, rows)
+    if drawn is not None:
+        observed, expected = drawn
         columns |= summarise(observed, masses).columns("", masses)
         if expected is not None:
             columns |= summarise(expected, masses).columns("expected_", masses)
     return pa.table(columns)
 
 
-def _draws(
-    result: "Result", model: CompiledModel, entity: str, rows: Rows, values: Any, rng: np.random.Generator
-) -> tuple[Any, Any]:
-    description = model.description
-    data = arrays(description, rows)
-    if not description.ordered:
-        return model.predict(values, inputs_of(model, {**data, **description.numbers}), rng)
-    begin = _last_before(result, description, entity, rows)
-    if begin is None:
-        data[GAP] = np.zeros(rows.n)
-        return model.predict(values, inputs_of(model, {**data, **description.numbers}), rng)
-    # Every row is paired with the last observed one, which the likelihood takes for the row before it.
-    assert description.time is not None
-    before, last = arrays(description, begin), begin.columns[description.time][0]
-    assert begin.target is not None
-    paired = {name: _interleave(np.repeat(before[name], rows.n), data[name]) for name in data}
-    paired[TARGET] = np.repeat(data[TARGET], 2)
-    paired[PREVIOUS] = np.full(2 * rows.n, begin.target[0])
-    paired[GAP] = _interleave(np.zeros(rows.n), rows.columns[description.time] - last)
-    observed, expected = model.predict(values, inputs_of(model, {**paired, **description.numbers}), rng)
-    return observed[:, 1::2], None if expected is None else expected[:, 1::2]
-
-
-def _last_before(result: "Result", description: Description, entity: str, rows: Rows) -> Rows | None:
-    """The last observed row before the first row to predict, as rows of length 1."""
-    seen = result.entity_table("intervals.parquet", entity)
-    times, first = seen["time"].to_numpy(), rows.time
-    assert first is not None
-    earlier = np.flatnonzero(times < first[0])
-    if not len(earlier):
+def entity_draws(
+    result: "Result", model: CompiledModel, entity: str, rows: Rows
+) -> tuple[Floats, Floats | None] | None:
+    """Draws of new observations and of the expected curve (S, n) at an entity's rows, from its stored draws;
+    None where it has no posterior. The same rows give the same draws.
+    """
+    draws = result.entity_table("draws.parquet", entity)
+    if not draws.num_rows:
         return None
-    at = earlier[-1:]
-    numeric = (
-        times.astype("datetime64[us]").astype(np.float64) / 86_400e6 if times.dtype.kind == "M" else times
-    )
-    columns = {
-        name: seen[name].to_numpy(zero_copy_only=False)[at]
-        for name in description.columns
-        if name in seen.column_names
-    }
-    assert description.time is not None
-    columns[description.time] = numeric[at].astype(np.float64)
-    return Rows(columns, seen["observed"].to_numpy()[at], times[at], 1)
-
-
-def _interleave(first: Any, second: Any) -> Any:
-    return np.stack([first, second], axis=1).ravel()
+    description = model.description
+    values = np.column_stack([draws[name].to_numpy() for name in model.parameter_names])
+    key = result.entity_row(entity)["fit_key"]
+    rng = np.random.default_rng(Seeds.of(result.config.inference.seed, key).predict)
+    last = rows_before(result, description, entity, rows) if description.context else None
+    return predictive_draws(model, description.numbers, rows, values, rng, last)
 
 
 def described(result: "Result") -> Description:

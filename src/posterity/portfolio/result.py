@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from posterity.portfolio.population import Population
     from posterity.portfolio.prior import Prior
 
+    type Configured = Config | Mapping[str, Any] | str | Path
+
 
 @dataclass(frozen=True)
 class Result:
@@ -49,6 +51,11 @@ class Result:
     def counts(self) -> Mapping[str, int]:
         """Entities by status: ok, flagged, failed, ..."""
         return self.manifest.counts
+
+    @property
+    def version(self) -> int:
+        """1 for a first fit, and one more with every refit that changed a posterior."""
+        return int(self.manifest.extra.get("version", 1))
 
     @cached_property
     def config(self) -> "Config":
@@ -94,6 +101,16 @@ class Result:
         return _frame(self.table("draws.parquet"))
 
     @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row an entity and update, over all versions: how, on which rows, and what audits found."""
+        return _frame(self.table("history.parquet"))
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """One row an entity and chunk of time: the rows inside its posterior, by number and digest."""
+        return _frame(self.table("ledger.parquet"))
+
+    @cached_property
     def prior_draws(self) -> pd.DataFrame | None:
         """Draws from the declared prior, one column a scalar parameter; None where the run stored none."""
         return _frame(self.table("prior_draws.parquet")) if self.has("prior_draws.parquet") else None
@@ -116,18 +133,27 @@ class Result:
     @cached_property
     def priors(self) -> Mapping[str, "Prior"]:
         """The transferred priors by what `entities` says of them in `prior`."""
-        from posterity.portfolio import prior_file
-
-        files: Mapping[str, str] = self.manifest.extra.get("priors", {})
-        return {label: prior_file.loads(self.text(name), name) for label, name in files.items()}
+        found = ((label, self.prior_called(label)) for label in self.manifest.extra.get("priors", {}))
+        return {label: prior for label, prior in found if prior is not None}
 
     def prior_of(self, entity: str) -> "Prior | None":
         """The transferred prior of an entity; None where it kept the declared one, or has no file."""
+        return self.prior_called(self.entity_row(entity)["prior"] or "")
+
+    def prior_called(self, label: str) -> "Prior | None":
+        """The transferred prior that `entities` calls so; None where it has no file."""
         from posterity.portfolio import prior_file
 
         files: Mapping[str, str] = self.manifest.extra.get("priors", {})
-        name = files.get(self.entity_row(entity)["prior"] or "")
-        return None if name is None else prior_file.loads(self.text(name), name)
+        if label not in files:
+            return None
+        if label not in self._priors:
+            self._priors[label] = prior_file.loads(self.text(files[label]), files[label])
+        return self._priors[label]
+
+    @cached_property
+    def _priors(self) -> "dict[str, Prior]":
+        return {}
 
     @cached_property
     def interval_masses(self) -> tuple[float, ...]:
@@ -181,11 +207,43 @@ class Result:
 
         return tree(self, entity)
 
-    def predict(self, rows: "Source", interval: float | Sequence[float] = 0.9) -> pd.DataFrame:
-        """Predictions with intervals at new rows; see `posterity.portfolio.predict.predict`."""
+    def predict(
+        self, rows: "Source", interval: float | Sequence[float] = 0.9, *, as_of: int | None = None
+    ) -> pd.DataFrame:
+        """Predictions with intervals at new rows, by this version or as of an earlier one; see
+        `posterity.portfolio.predict.predict`.
+        """
         from posterity.portfolio.predict import predict
 
-        return predict(self, rows, interval)
+        return predict(self if as_of is None else self.as_of(as_of), rows, interval)
+
+    def refit(
+        self,
+        rows: "Source",
+        *,
+        out: str | Path | None = None,
+        mode: str | None = None,
+        config: "Configured | None" = None,
+        workers: int | None = None,
+    ) -> "Result":
+        """Take the rows that are not inside yet into the posteriors; returns the new version.
+
+        `rows` may be the new rows alone or the whole panel again; those inside are not counted twice.
+        `config` takes the place of the result's own configuration and `mode` that of its `refit.mode`; both
+        stay in force for the versions after. `out` defaults to `runs/<name>/<key>`, `workers` to one a core
+        (0: this process). Raises ConfigError, PanelError or ResultError before anything is written.
+        """
+        from posterity.portfolio.portfolio import Portfolio
+        from posterity.portfolio.refit.run import refit
+
+        settings = None if config is None else Portfolio(config).config
+        return refit(self, rows, config=settings, mode=mode, out=out, workers=workers).result
+
+    def as_of(self, version: int) -> "Result":
+        """An earlier version of this result, from the folder that it is in; see `past.as_of`."""
+        from posterity.portfolio import past
+
+        return past.as_of(self, version)
 
     @cached_property
     def graph(self) -> "Graph":
@@ -195,15 +253,12 @@ class Result:
         return Graph.from_dict(json.loads(self.text("lineage.json")))
 
     def lineage(self, entity: str) -> "Graph":
-        """Where the posterior of an entity came from: the part of the graph that leads to it."""
-        key = self.entity_row(entity)["fit_key"]
-        graph = self.graph
-        node = next((n.id for n in graph.nodes if key and (n.id == key or n.id.endswith(f":{key}"))), None)
-        if node is None:
-            raise ResultError(
-                f"{self.path / 'lineage.json'}: knows no fit {key!r} of entity {_short(entity)}"
-            )
-        return graph.history(node)
+        """Where the posterior of an entity came from: the part of the graph that leads to it, with all
+        versions of it.
+        """
+        from posterity.portfolio import past
+
+        return past.lineage(self, entity)
 
     def verify(self) -> None:
         """Check every file against the manifest; ResultError lists whatever is missing or damaged."""

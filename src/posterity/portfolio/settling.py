@@ -8,12 +8,19 @@ from posterity.models import Description
 from posterity.panel import Panel
 from posterity.panel.findings import listing
 from posterity.portfolio.origins import Origins, where
-from posterity.portfolio.rules import TEACHERS, Sources, assign, jointly, without_population
+from posterity.portfolio.rules import TEACHERS, Source, Sources, assign, jointly, without_population
 from posterity.portfolio.waves import check_parents, generations
 
 
-def sources_for(config: Config, description: Description, panel: Panel, everybody: Iterable[str]) -> Sources:
-    """Where the prior of every entity comes from; `everybody` names the entities of the whole panel.
+def sources_for(
+    config: Config,
+    description: Description,
+    panel: Panel,
+    everybody: Iterable[str],
+    known: Mapping[str, Source] | None = None,
+) -> Sources:
+    """Where the prior of every entity comes from; `everybody` names the entities of the whole panel, and
+    `known` has the source of those about whom nothing is to be decided.
 
     Raises ConfigError for parents that are not there, circles, and files and results that cannot be used.
     """
@@ -25,6 +32,8 @@ def sources_for(config: Config, description: Description, panel: Panel, everybod
     if config.inference.pooling == "joint":
         return jointly(config.transfer, rows, groups)
     chosen = assign(config.transfer, rows, groups, panel.reasons)
+    if known:
+        chosen = replace(chosen, of={**chosen.of, **known}, notices=())
     check_parents(chosen.of, everybody)
     generations({e: s.name for e, s in chosen.of.items() if s.kind == "entity"})
     settled = settle(chosen, Origins.of(description, config.name, panel), panel.reasons)

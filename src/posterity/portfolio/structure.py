@@ -139,7 +139,9 @@ def _rest(description: Description) -> Any:
     """All of a structure that is no prior, in plain values."""
     model = description.model
     likelihood = model.likelihood
+    remembered = {name: memory.model_dump(mode="json") for name, memory in description.history.items()}
     return {
+        **({"history": remembered} if remembered else {}),
         "likelihood": [
             likelihood.dist,
             {k: v for k, v in likelihood.kwargs.items() if not isinstance(v, PriorSpec)},

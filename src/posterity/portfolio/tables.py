@@ -88,7 +88,7 @@ def parameter_rows(fit: EntityFit, model: CompiledModel, layout: Layout) -> pa.T
 
 def interval_rows(fit: EntityFit, model: CompiledModel, layout: Layout) -> pa.Table:
     """One row an observed row: inputs, observed, and the predictive distribution and expected curve there."""
-    rows, description = fit.work.rows, model.description
+    rows, description = fit.work.rows.after(fit.work.context), model.description
     assert rows.target is not None
     assert fit.predictive is not None
     time = pa.nulls(rows.n, layout.time) if rows.time is None else pa.array(rows.time).cast(layout.time)

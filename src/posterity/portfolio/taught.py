@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,17 @@ DECLARED = "declared"
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Priors of an earlier version that are still in use: their files by label, as name and text, draws from
+    them, and the population that newcomers still learn from.
+    """
+
+    files: Mapping[str, tuple[str, str]]
+    draws: pa.Table | None
+    population: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
 class Taught:
     """What parts say of priors: `used` is the key of each entity's transferred prior, `labels` what tables
     say of it (told apart where two sources have one name), `notes` why an entity has a fallback.
@@ -47,13 +58,15 @@ class Taught:
     population: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, plan: Plan, parts: Parts, fits: pa.Table | None) -> "Taught":
-        """From the rows of all fits, and what the waves left beside the parts."""
+    def of(cls, plan: Plan, parts: Parts, fits: pa.Table | None, kept: Container[str] = ()) -> "Taught":
+        """From the rows of all fits, and what the waves left beside the parts. `kept` are labels of priors
+        that come from an earlier version.
+        """
         found = resolved.load(parts.folder)
         rows = [] if fits is None else fits.select(["entity", "prior", "prior_key"]).to_pylist()
         used = {row["entity"]: row["prior_key"] for row in rows if row["prior_key"]}
         sources = {row["prior_key"]: row["prior"] for row in rows if row["prior_key"]}
-        again = {source for source, n in Counter(sources.values()).items() if n > 1}
+        again = {source for source, n in Counter(sources.values()).items() if n > 1 or source in kept}
         labels = {k: f"{source} #{k[:8]}" if source in again else source for k, source in sources.items()}
         file = parts.folder / "population.json"
         population = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
@@ -91,18 +104,26 @@ class Taught:
             found.append(f"{len(self.common):,} priors were used; {MOST_FILES:,} of them have a file")
         return found
 
-    def write(self, draft: Draft) -> dict[str, str]:
-        """Draws of all priors, the population, and a file for each prior: the names of these by label."""
+    def write(self, draft: Draft, kept: Kept | None = None) -> dict[str, str]:
+        """Draws of all priors, the population, and a file for each prior: the names of these by label. `kept`
+        is what stays of an earlier version.
+        """
         model = compiled(self.plan.description)
         rows = self.plan.panel.rows(self.plan.fittable[0])
         numbers = self.plan.description.numbers
         inputs = inputs_of(model, {**arrays(self.plan.description, rows), **numbers})
         declared = model.starts(inputs, self.plan.config.inference.seed, DRAWS)[1:]
         draft.table("prior_draws.parquet", _own_scale(model, declared, inputs))
-        if self.population is not None:
-            draft.json("population.json", self.population)
+        population = self.population or (kept and kept.population)
+        if population is not None:
+            draft.json("population.json", population)
         files, drawn = {}, []
-        for number, key in enumerate(self.common[:MOST_FILES]):
+        for label, (name, text) in (kept.files if kept else {}).items():
+            files[label] = name
+            draft.text(name, text)
+        if kept and kept.draws is not None:
+            drawn.append(kept.draws)
+        for number, key in enumerate(self.common[: max(0, MOST_FILES - len(files))]):
             prior, label = self.priors[key], self.labels[key]
             table = _own_scale(model, _drawn(model, prior, declared), inputs)
             if number < MOST_DRAWN:

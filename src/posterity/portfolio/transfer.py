@@ -6,7 +6,6 @@ All end as the same value, a Gaussian mixture on the unconstrained scale, discou
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ DRAWS = 4_000
 """Draws of a population's predictive distribution that a mixture is fitted to."""
 
 
-def resolve(plan: Plan, wave: Wave, parts: Parts, runner: Runner, folder: Path) -> Resolved:
+def resolve(plan: Plan, wave: Wave, parts: Parts, runner: Runner) -> Resolved:
     """The prior of every entity of a wave, made of what the waves before it left in parts.
 
     A source that turns out to have nothing to give is replaced by its rule's fallback, with a note.

@@ -123,6 +123,16 @@ class MemoryTracker:
         self.get(run_id)
         return tuple(sorted(self.files[run_id]))
 
+    def fetch(self, run_id: str, path: str, into: Path) -> Path:
+        """See `Tracker`."""
+        self.get(run_id)
+        if path not in self.files[run_id]:
+            raise TrackingError(f"run {run_id} in {self.uri} has no file {path!r}")
+        target = into / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(self.files[run_id][path])
+        return target
+
     def datasets(self, run_id: str) -> tuple[Dataset, ...]:
         """See `Tracker`."""
         self.get(run_id)

@@ -78,8 +78,8 @@ class MlflowTracker:
         """See `Tracker`."""
         tags = {k: names.tag(v) for k, v in run.tags.items()} | ({PARENT: run.parent} if run.parent else {})
         started = now() if run.started is None else run.started
-        with self._told("a run could not be opened"):
-            made = self._client.create_run(self._experiment_id, started, tags, names.run_name(run.name))
+        with self.told("a run could not be opened"):
+            made = self.client.create_run(self._experiment_id, started, tags, names.run_name(run.name))
         return str(made.info.run_id)
 
     def log(
@@ -96,10 +96,10 @@ class MlflowTracker:
         texts: list[Param | RunTag] = [Param(k, names.param(v)) for k, v in (params or {}).items()]
         texts += [RunTag(k, names.tag(v)) for k, v in (tags or {}).items()]
         batches = list(_batches(texts))
-        with self._told(f"run {run_id} did not take what was logged"):
+        with self.told(f"run {run_id} did not take what was logged"):
             for start in range(0, max(len(numbers), len(batches) * _METRICS), _METRICS):
                 batch = batches[start // _METRICS] if start // _METRICS < len(batches) else []
-                self._client.log_batch(
+                self.client.log_batch(
                     run_id,
                     metrics=numbers[start : start + _METRICS],
                     params=[t for t in batch if isinstance(t, Param)],
@@ -108,8 +108,8 @@ class MlflowTracker:
 
     def attach(self, run_id: str, path: Path, folder: str = "") -> None:
         """See `Tracker`."""
-        store = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
-        with self._told(f"run {run_id} did not take {path.name}"):
+        store = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
+        with self.told(f"run {run_id} did not take {path.name}"):
             store(run_id, str(path), folder or None)
 
     def use(self, run_id: str, dataset: Dataset) -> None:
@@ -124,18 +124,18 @@ class MlflowTracker:
             profile=json.dumps({"num_rows": dataset.rows, "num_elements": dataset.rows * len(columns)}),
         )
         context = InputTag("mlflow.data.context", dataset.context)
-        with self._told(f"run {run_id} did not take its dataset"):
-            self._client.log_inputs(run_id, [DatasetInput(kept, [context])])
+        with self.told(f"run {run_id} did not take its dataset"):
+            self.client.log_inputs(run_id, [DatasetInput(kept, [context])])
 
     def close(self, run_id: str, status: Ended, ended: int | None = None) -> None:
         """See `Tracker`."""
-        with self._told(f"run {run_id} could not be ended"):
-            self._client.set_terminated(run_id, status, now() if ended is None else ended)
+        with self.told(f"run {run_id} could not be ended"):
+            self.client.set_terminated(run_id, status, now() if ended is None else ended)
 
     def get(self, run_id: str) -> Run:
         """See `Tracker`."""
-        with self._told(f"run {run_id} could not be read"):
-            return _value(self._client.get_run(run_id))
+        with self.told(f"run {run_id} could not be read"):
+            return _value(self.client.get_run(run_id))
 
     def find(self, *, parent: str | None = None, status: Status | None = None) -> tuple[Run, ...]:
         """See `Tracker`."""
@@ -143,9 +143,9 @@ class MlflowTracker:
         terms += [f"attributes.status = '{status}'"] if status is not None else []
         found: list[Run] = []
         token: str | None = None
-        with self._told("runs could not be searched"):
+        with self.told("runs could not be searched"):
             while True:
-                page = self._client.search_runs(
+                page = self.client.search_runs(
                     [self._experiment_id], " and ".join(terms), ViewType.ACTIVE_ONLY, _PAGE, page_token=token
                 )
                 found += [_value(run) for run in page]
@@ -154,44 +154,50 @@ class MlflowTracker:
 
     def drop(self, run_id: str) -> None:
         """See `Tracker`."""
-        with self._told(f"run {run_id} could not be deleted"):
-            self._client.delete_run(run_id)
+        with self.told(f"run {run_id} could not be deleted"):
+            self.client.delete_run(run_id)
 
     def artifacts(self, run_id: str) -> tuple[str, ...]:
         """See `Tracker`."""
         found: list[str] = []
         waiting = [""]
-        with self._told(f"the artifacts of run {run_id} could not be listed"):
+        with self.told(f"the artifacts of run {run_id} could not be listed"):
             while waiting:
-                for entry in self._client.list_artifacts(run_id, waiting.pop() or None):
+                for entry in self.client.list_artifacts(run_id, waiting.pop() or None):
                     (waiting if entry.is_dir else found).append(entry.path)
         return tuple(sorted(found))
 
+    def fetch(self, run_id: str, path: str, into: Path) -> Path:
+        """See `Tracker`."""
+        into.mkdir(parents=True, exist_ok=True)
+        with self.told(f"run {run_id} did not give {path}"):
+            return Path(self.client.download_artifacts(run_id, path, str(into)))
+
     def datasets(self, run_id: str) -> tuple[Dataset, ...]:
         """See `Tracker`."""
-        with self._told(f"run {run_id} could not be read"):
-            inputs = self._client.get_run(run_id).inputs
+        with self.told(f"run {run_id} could not be read"):
+            inputs = self.client.get_run(run_id).inputs
         return tuple(_dataset(i) for i in (inputs.dataset_inputs if inputs else ()))
 
     @cached_property
-    def _client(self) -> MlflowClient:
+    def client(self) -> MlflowClient:
         """The client; for a database, its tables are made now where absent."""
         if self.address.full.startswith("http"):
             _reach(self.address)
-        with self._told("cannot be used"), _preparing(self.address), _quiet():
+        with self.told("cannot be used"), _preparing(self.address), _quiet():
             return MlflowClient(self.address.full, self.address.full)
 
     @cached_property
     def _experiment_id(self) -> str:
-        with self._told(f"the experiment {self._experiment!r} could not be made"):
-            found = self._client.get_experiment_by_name(self._experiment)
+        with self.told(f"the experiment {self._experiment!r} could not be made"):
+            found = self.client.get_experiment_by_name(self._experiment)
             if found is None:
                 try:
                     root, kind = self.address.artifact_root, {_KIND: "custom_model_development"}
-                    return str(self._client.create_experiment(self._experiment, root, kind))
+                    return str(self.client.create_experiment(self._experiment, root, kind))
                 except MlflowException as error:
                     # Somebody else made it between the two calls.
-                    found = self._client.get_experiment_by_name(self._experiment)
+                    found = self.client.get_experiment_by_name(self._experiment)
                     if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
                         raise
         if found.lifecycle_stage != "active":
@@ -203,7 +209,8 @@ class MlflowTracker:
         return str(found.experiment_id)
 
     @contextmanager
-    def _told(self, what: str) -> Generator[None]:
+    def told(self, what: str) -> Generator[None]:
+        """Whatever MLflow or its database raises inside, as a TrackingError that begins with `what`."""
         try:
             yield
         except MlflowException as error:

@@ -19,12 +19,16 @@ def portfolio_note(
     runs: Mapping[str, str],
     experiment_id: str,
     troubles: int = 0,
+    version: str = "",
 ) -> str:
-    """At most 8,000 characters. `values` are the portfolio's metrics, `runs` the run ids of entities."""
+    """At most 8,000 characters. `values` are the portfolio's metrics, `runs` the run ids of entities,
+    `version` a sentence on what a refit did.
+    """
     total = len(view.entity)
     # MLflow folds the note after a few lines, so the first one says what matters most.
     states = ", ".join(f"**{n:,}** {plain(s, 40)}" for s, n in result.counts.items())
     lines = [f"{total:,} entities, {values['n_rows']:,.0f} rows: {states}", ""]
+    lines += [version, ""] if version else []
     lines += ["| status | entities | share |", "|:--|--:|--:|"]
     lines += [f"| {plain(s, 40)} | {n:,} | {n / max(total, 1):.1%} |" for s, n in result.counts.items()]
     lines += ["", *_facts(result, values)]

@@ -18,7 +18,7 @@ from posterity.report.figures import LEARNING
 from posterity.report.multiples import multiples_png
 from posterity.report.view import PortfolioView, entity_views
 from posterity.report.worst import worst_entities, worst_png
-from posterity.tracking import learning, names
+from posterity.tracking import learning, names, refits
 from posterity.tracking.address import redact
 from posterity.tracking.entity import coverages, numbers
 from posterity.tracking.origin import Origin
@@ -46,7 +46,9 @@ _FILES = (
     "factors.parquet",
     "prior_draws.parquet",
     "transferred_draws.parquet",
+    "rows.parquet",
     "ledger.parquet",
+    "history.parquet",
 )
 
 
@@ -64,7 +66,7 @@ def metrics(result: Result) -> dict[str, float]:
 
     rhat and khat: largest; ess and bfmi: smallest; divergences and n_rows: sums; coverage and mae: means over
     rows; seconds: wall clock, `seconds_fitting`: sum over entities. `learning.metrics` says what is told of
-    populations and transferred priors.
+    populations and transferred priors, `refits.metrics` what is told of versions.
     """
     table = result.entities
     total = max(len(table), 1)
@@ -81,7 +83,7 @@ def metrics(result: Result) -> dict[str, float]:
         found[name] = _weighted(_column(table, name), rows)
     found |= {"n_rows": rows.sum(), "seconds": result.manifest.seconds}
     found["seconds_fitting"] = _finite(table, "seconds").sum()
-    return {**numbers(found), **learning.metrics(result)}
+    return {**numbers(found), **learning.metrics(result), **refits.metrics(result)}
 
 
 def methods(result: Result) -> Mapping[str, int]:

@@ -1,4 +1,5 @@
-"""The files of entity runs: figure, intervals, parameters and draws, made in this process or in a pool.
+"""The files of entity runs: figure, animation of a refit, intervals, parameters and draws, made in this
+process or in a pool.
 
 Nothing here knows MLflow, so that worker processes do not load it; only the caller writes to the tracker.
 A file that cannot be made is a problem of its entity and stops nothing.
@@ -11,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,9 @@ import pyarrow.parquet as pq
 
 from posterity.errors import ResultError
 from posterity.portfolio.result import Result, open_result
+from posterity.report.animation import animation, gif
 from posterity.report.entity import entity_png
+from posterity.report.frames import versions
 from posterity.report.view import entity_view
 from posterity.tracking.names import one_line
 
@@ -28,6 +32,8 @@ _MOST_CSV_ROWS = 20_000
 _SMALL_DRAWS = 64 * 2**20
 # A fresh process needs some three seconds to load what draws; an entity takes a fifth of one.
 _WORTH_A_POOL = 24
+# A frame takes a tenth of a second: the first entities of a refit, and its newest versions.
+_ANIMATED, _FRAMES = 24, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,7 @@ def _render(result: Result, job: _Job) -> Iterator[Files]:
         folder.mkdir(parents=True)
         problems: list[str] = []
         for name, make in _MAKERS.items():
-            if name == "trace.nc" and not job.traces:
+            if (name == "trace.nc" and not job.traces) or (name == "animation.gif" and place >= _ANIMATED):
                 continue
             try:
                 make(result, entity, folder)
@@ -115,6 +121,20 @@ def _render(result: Result, job: _Job) -> Iterator[Files]:
 
 def _figure(result: Result, entity: str, folder: Path) -> None:
     (folder / "figure.png").write_bytes(entity_png(entity_view(result, entity)))
+
+
+def _animation(result: Result, entity: str, folder: Path) -> None:
+    """The versions of an entity that this refit updated."""
+    own = result.entity_row(entity).get("version")
+    if result.version > 1 and own == result.version and result.entity_table("draws.parquet", entity).num_rows:
+        pngs = animation(_versions(result.path)[-_FRAMES:], entity)
+        if len(pngs) > 1:
+            (folder / "animation.gif").write_bytes(gif(pngs))
+
+
+@lru_cache(maxsize=1)
+def _versions(path: Path) -> tuple[Result, ...]:
+    return versions(open_result(path))
 
 
 def _intervals(result: Result, entity: str, folder: Path) -> None:
@@ -146,6 +166,7 @@ def _csv(table: pa.Table, path: Path) -> None:
 
 _MAKERS: dict[str, Callable[[Result, str, Path], None]] = {
     "figure.png": _figure,
+    "animation.gif": _animation,
     "intervals.csv": _intervals,
     "parameters.csv": _parameters,
     "trace.nc": _trace,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from posterity.portfolio.result import Result
 from posterity.report.view import portfolio_view
-from posterity.tracking import learning, portfolio
+from posterity.tracking import learning, portfolio, refits
 from posterity.tracking.address import Address, fragment, resolve
 from posterity.tracking.connect import connect
 from posterity.tracking.entity import EntityRun, describe
@@ -95,11 +95,12 @@ class _Recorder:
             folder = Path(scratch)
             with rendering(result, wanted, folder / "runs", traces=traces, workers=workers) as rendered:
                 values = portfolio.metrics(result)
+                version = refits.tags(result, self.tracker)
                 self.tracker.log(
                     self.run_id,
                     metrics=values,
                     params=portfolio.params(result),
-                    tags={**portfolio.tags(result, origin), **tags},
+                    tags={**portfolio.tags(result, origin), **version, **tags},
                 )
                 self.tracker.use(self.run_id, portfolio.dataset(result, origin, source))
                 for path, target in portfolio.files(result, traces):
@@ -111,7 +112,8 @@ class _Recorder:
                     troubled += bool(files.problems)
         self._link(wanted, runs)
         view = portfolio_view(result)
-        note = portfolio_note(result, view, values, runs, self.experiment_id, troubled)
+        told = refits.sentence(result, version, self.experiment_id)
+        note = portfolio_note(result, view, values, runs, self.experiment_id, troubled, told)
         self.tracker.log(self.run_id, tags={NOTE: note}, metrics={"entity_runs": len(runs)})
         return len(runs), troubled
 
@@ -142,7 +144,10 @@ class _Recorder:
         for files in rendered:
             run = describe(self.result, files.entity, origin)
             told = learning.tags(self.result, files.entity, origin, self.run_id)
-            yield replace(run, tags={**run.tags, **told, **self._note(run.tags, told, files.entity)}), files
+            more = {**refits.entity_tags(self.result, files.entity), **told}
+            tags = {**run.tags, **more, **self._note(run.tags, told, files.entity)}
+            metrics = {**run.metrics, **refits.entity_metrics(self.result, files.entity)}
+            yield replace(run, tags=tags, metrics=metrics), files
 
     def _note(self, own: Mapping[str, str], told: Mapping[str, str], entity: str) -> dict[str, str]:
         learned = learning.sentence(self.result, entity, told, self.experiment_id)

@@ -114,5 +114,8 @@ class Tracker(Protocol):
     def artifacts(self, run_id: str) -> Sequence[str]:
         """Paths of the stored files, sorted, with `/` between folders."""
 
+    def fetch(self, run_id: str, path: str, into: Path) -> Path:
+        """Bring a stored file, by its path, into the folder `into`; returns where it is then."""
+
     def datasets(self, run_id: str) -> Sequence[Dataset]:
         """What the run used."""

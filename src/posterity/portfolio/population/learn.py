@@ -21,18 +21,20 @@ type Floats = NDArray[np.float64]
 
 FEWEST = 3
 """Teachers below which heterogeneity cannot be learned."""
-SWEEPS = 12
+SWEEPS = 20
 STILL = 0.1
 """A population stands still when no entry of it moves by more than so many of its sds."""
-NEAR = 3.0
-"""From here on factors match moments."""
+NEAR, EXPANSIONS = 3.0, 6
+"""From here on, or after so many sweeps, factors match moments."""
 STEP = 0.3
 """First and longest step of differences in a shared parameter; later ones follow its posterior sd."""
 REACH, FAR = 2.5, 0.3
 """Steps, or units of a shared parameter, within which the differences stand for a factor."""
 DAMPED = 5
-"""Sweeps after which factors move half of their way only: where the noise of weighted draws, or a spread that
-the data hardly know, would have the population go back and forth."""
+SLOW = 0.7
+"""Sweeps after which factors move half of their way only, once a move is not this much shorter than the one
+before: the noise of weighted draws, or a spread that the data hardly know, has the population go back and
+forth."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def learn(setting: Setting, teachers: Sequence[Teacher], runner: Runner | None =
     rng = np.random.default_rng(np.random.SeedSequence([setting.seed, 0x909]))
     factors: dict[str, Factor] = {}
     last, full, converged, moments = np.full(1, np.inf), False, False, False
+    moved, damped = np.inf, False
     density, mode = None, None
     sweep = 0
     for sweep in range(SWEEPS):
@@ -73,17 +76,19 @@ def learn(setting: Setting, teachers: Sequence[Teacher], runner: Runner | None =
                 f"{len(factors)} of {len(teachers)} established entities have a mode to learn from; "
                 f"a population takes at least {FEWEST}"
             )
-        if sweep >= DAMPED:
+        if damped:
             factors = {e: f if (old := before.get(e)) is None else f.towards(old) for e, f in factors.items()}
         density, mode, full = _shape(setting, state, factors, index, full, mode, deciding)
         point = _point(state, density, mode)
-        moved = (np.abs(point[0] - last) / point[1]).max() if len(point[0]) == len(last) else np.inf
-        last = point[0]
+        way = (np.abs(point[0] - last) / point[1]).max() if len(point[0]) == len(last) else np.inf
+        settling = any(f.moments and e in before and before[e].moments for e, f in factors.items())
+        damped = damped or (sweep >= DAMPED and settling and way > SLOW * moved)
+        last, moved = point[0], way
         converged = bool(moments and moved < STILL)
         if converged or sweep == SWEEPS - 1:
             break
         # Expansions are cheaper than moments; they bring the population near first.
-        moments = moments or (sweep > 0 and moved < NEAR) or sweep >= SWEEPS // 2
+        moments = moments or (sweep > 0 and moved < NEAR) or sweep >= EXPANSIONS
         state = _next(setting, state, density, mode, first=sweep == 0)
     assert density is not None
     assert mode is not None

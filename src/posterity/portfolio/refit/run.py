@@ -1,0 +1,193 @@
+"""A delivery of rows into new versions of a result, one for every chunk."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from posterity.config import Config, with_overrides
+from posterity.panel.reading import Source
+from posterity.portfolio.dispatch import Listener
+from posterity.portfolio.execute import Executed, execute
+from posterity.portfolio.ledger import LEDGER, Taken
+from posterity.portfolio.origins import RUNS
+from posterity.portfolio.parts import Parts
+from posterity.portfolio.plan import Plan, make_plan
+from posterity.portfolio.portfolio import claimed, publish, worker_count
+from posterity.portfolio.record import Record, config_digest
+from posterity.portfolio.refit.arrivals import Arrivals, Step, arrivals
+from posterity.portfolio.refit.execute import execute_refit
+from posterity.portfolio.refit.inside import Inside
+from posterity.portfolio.refit.plan import RefitPlan, check, make_refit_plan, together_because
+from posterity.portfolio.refit.settle import record_of, settle, taken_over
+from posterity.portfolio.refit.updates import EXACT, NEWCOMER, updates
+from posterity.portfolio.result import Result
+from posterity.portfolio.runners import Runner, runner_for
+
+VERSIONS = "versions"
+"""Folder inside a refit's, where the versions between the base and the last one lie."""
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """The last version that a delivery made, what was done for it (None: it was there already, or nothing
+    was to be done), the folders of all versions it made, and the delivery's rows by kind.
+    """
+
+    result: Result
+    executed: Executed | None
+    versions: tuple[Path, ...]
+    rows: Mapping[str, int]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Entities by status as of the last step: `unchanged` where it had nothing to do."""
+        before = self.result.manifest.extra["parent"]["version"]
+        table = self.result.entities
+        now = table[table["version"] > before] if self.executed is not None else table[:0]
+        statuses = now["status"].value_counts()
+        counted = {s: int(statuses.get(s, 0)) for s in ("ok", "flagged", "failed")}
+        return {**counted, "unchanged": len(table) - len(now)}
+
+    @property
+    def too_many_failed(self) -> bool:
+        """Whether more than the configured share of entities has no posterior."""
+        counts = self.result.counts
+        return counts.get("failed", 0) > self.result.config.execution.max_failed * sum(counts.values())
+
+
+def refit(
+    result: Result,
+    rows: Source,
+    *,
+    config: Config | None = None,
+    mode: str | None = None,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    runner: Runner | None = None,
+    listen: Listener = lambda _: None,
+) -> Refitted:
+    """Take the rows of a delivery that are not inside yet into the posteriors, a version for every chunk.
+
+    `rows` may hold the new rows alone, or the whole panel again. `config` takes the place of the result's own
+    configuration, `mode` that of its `refit.mode`. Killed at any time, the same call goes on where it was.
+
+    Raises ConfigError, PanelError or ResultError before anything is written.
+    """
+    settings = config or result.config
+    if mode is not None:
+        settings = with_overrides(settings, {"refit.mode": mode})
+    check(settings)
+    inside = Inside.of(result, settings)
+    delivery = arrivals(inside, rows)
+    plans_from = _Planner(delivery)
+    folders, done = [], None
+    for number, step in enumerate(delivery.steps):
+        plan = plans_from.plan(inside, step, number)
+        last = number == len(delivery.steps) - 1
+        folder = _folder(out, plan, inside, last)
+        found, done = _run(
+            plan, inside, step, folder, plans_from.extra(inside, number), workers, runner, listen
+        )
+        folders.append(folder)
+        inside = Inside.of(found, settings)
+    return Refitted(inside.result, done, tuple(folders), delivery.counts)
+
+
+@dataclass(frozen=True)
+class _Planner:
+    delivery: Arrivals
+
+    def plan(self, inside: Inside, step: Step, number: int) -> Plan:
+        left_out = self.delivery.left_out if number == 0 else {}
+        there = set(inside.result.table("entities.parquet")["entity"].to_pylist())
+        mine = {e: why for e, why in left_out.items() if e in there}
+        if together_because(inside.config) and (step.rows is not None or step.changes):
+            panel = step.panel.with_reasons({}, self.delivery.notices)
+            return make_plan(with_overrides(inside.config, {"data.source": None}), panel)
+        plan = make_refit_plan(inside, step, mine)
+        return replace(plan, panel=plan.panel.with_reasons({}, self.delivery.notices))
+
+    def extra(self, inside: Inside, number: int) -> dict[str, Any]:
+        manifest, path = inside.result.manifest, inside.result.path
+        parent = {"run_key": manifest.run_key, "path": str(path.resolve()), "version": inside.version}
+        rows = {kind: int(n) for kind, n in sorted(self.delivery.counts.items())} if number == 0 else {}
+        return {"parent": parent, "rows": rows}
+
+
+def _folder(out: str | Path | None, plan: Plan, inside: Inside, last: bool) -> Path:
+    base = RUNS / plan.config.name / plan.run_key[:12] if out is None else Path(out)
+    return base if last or out is None else base / VERSIONS / str(inside.version + 1)
+
+
+def _run(
+    plan: Plan,
+    inside: Inside,
+    step: Step,
+    folder: Path,
+    extra: Mapping[str, Any],
+    workers: int | None,
+    runner: Runner | None,
+    listen: Listener,
+) -> tuple[Result, Executed | None]:
+    """One step to its published result."""
+    with claimed(plan, folder) as there:
+        if there is not None:
+            return there, None
+        begin = time.perf_counter()
+        work = len(plan.updates) if isinstance(plan, RefitPlan) else len(plan.fittable)
+        count = min(worker_count(plan, workers), max(1, work))
+        hands = runner or runner_for(count)
+        try:
+            if not isinstance(plan, RefitPlan):
+                executed = execute(plan, folder, hands, max(1, count), listen)
+                record = _together(plan, inside, step, extra)
+                return publish(plan, folder, time.perf_counter() - begin, record), executed
+            done = execute_refit(plan, folder, hands, max(1, count), listen)
+        finally:
+            if runner is None:
+                hands.close()
+        final = settle(plan, done)
+        record = record_of(final, done, extra)
+        tables = taken_over(final, done, Parts(folder))
+        return publish(final, folder, time.perf_counter() - begin, record, tables), done.executed
+
+
+def _together(plan: Plan, inside: Inside, step: Step, extra: Mapping[str, Any]) -> Record:
+    """The record of a version in which everybody was fitted again, because each depends on all."""
+    why = together_because(plan.config)
+    decided = updates(inside, step, everybody=why)
+    version = inside.version + 1
+    base = inside.result
+    counts = dict(zip(plan.panel.entities, plan.panel.counts.tolist(), strict=True))
+    modes = {e: NEWCOMER if decided[e].mode == NEWCOMER else EXACT for e in plan.panel.entities}
+    taken = tuple(
+        Taken(
+            entity=entity,
+            version=version,
+            update=modes[entity],
+            fit_key=plan.keys[entity],
+            parent_fit_key=update.parent,
+            n_rows=counts[entity],
+            new_rows=update.rows,
+            first_time=None,
+            last_time=None,
+            config=config_digest(plan),
+            late=update.changes.late,
+            revised=update.changes.revised,
+            vanished=update.changes.vanished,
+            reason=update.reason,
+        )
+        for entity, update in decided.items()
+    )
+    return Record(
+        version=version,
+        made={e: (version, modes[e]) for e in plan.panel.entities},
+        parents={e: u.parent for e, u in decided.items()},
+        taken=taken,
+        ledger=base.table(LEDGER),
+        history=inside.history,
+        graph=base.graph,
+        extra=extra,
+    )

@@ -1,0 +1,44 @@
+"""A small portfolio in four versions: a fit of 12 weeks, 4 weeks exactly, and 8 carried, of which an audit."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from posterity.portfolio.portfolio import Portfolio
+from posterity.portfolio.refit.run import Refitted, refit
+from posterity.portfolio.result import Result
+from tests.portfolio.small import SMALL, panel
+
+CONFIG: dict[str, Any] = SMALL | {"refit": {"every": 4, "audit": 2}}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """`second` is version 2 and `last` version 4, whose delivery of two chunks is `done`; P01 / south has no
+    rows after week 16.
+    """
+
+    first: Result
+    second: Result
+    last: Result
+    done: Refitted
+    rows: pd.DataFrame
+
+
+def weeks(rows: pd.DataFrame, after: int, until: int) -> pa.Table:
+    """The rows of some weeks as a delivery."""
+    chosen = rows[(rows["week"] > after) & (rows["week"] <= until)]
+    return pa.Table.from_pandas(chosen, preserve_index=False)
+
+
+def fit_chain(folder: Path) -> Chain:
+    """Fit and refit in `folder`, each version in a folder of its own."""
+    rows = panel(products=2, weeks=24).to_pandas()
+    rows = rows[(rows["product"] != "P01") | (rows["region"] != "south") | (rows["week"] <= 16)]
+    first = Portfolio(CONFIG).fit(weeks(rows, 0, 12), out=folder / "first", workers=0)
+    second = first.refit(weeks(rows, 0, 16), out=folder / "second", workers=0)
+    done = refit(second, weeks(rows, 16, 24), out=folder / "last", mode="carry", workers=0)
+    return Chain(first, second, done.result, done, rows)
