@@ -167,12 +167,14 @@ def readable(found: dict[str, Any]) -> str:
     counts = f"{found['entities']} entities, {found['origins']} origins, {found['rows']:,} forecasts"
     lines = [f"{counts}; lost: {', '.join(found['lost']) or 'none'}"]
     horizons = list(found["coverage"]["90"])
-    lines.append(f"{'steps ahead':14}" + "".join(f"{h:>16}" for h in horizons) + f"{'all':>18}")
+    lines.append(f"{'steps ahead':14}" + "".join(f"{h:>16}" for h in horizons) + f"{'all':>22}")
     shares = [(found["coverage"]["90"][h], found["coverage"]["90_se"][h]) for h in horizons]
     lines.append(f"{'in 90 %':14}" + "".join(f"{f'{100 * x:.1f} ± {100 * se:.1f}':>16}" for x, se in shares))
+    rows = (found["coverage"]["90_of_rows"][h] for h in horizons)
+    lines.append(f"{'of all rows':14}" + "".join(f"{100 * x:>16.1f}" for x in rows))
     for rule, mean in found["crps"].items():
         near = "".join(f"{found['crps_by_horizon'][rule][h]:>16.5g}" for h in horizons)
-        lines.append(f"{'CRPS ' + rule:14}{near}{f'{mean:.5g} ± {found["crps_se"][rule]:.2g}':>18}")
+        lines.append(f"{'CRPS ' + rule:14}{near}{f'{mean:.5g} ± {found["crps_se"][rule]:.2g}':>22}")
     gains = (f"{rule}: {found['gain'][rule]:+.4g} ± {found['gain_se'][rule]:.2g}" for rule in found["gain"])
     lines.append(f"ours less {'; less '.join(gains)}")
     return "\n".join(lines)

@@ -29,6 +29,8 @@ class Said:
         return found
 
 
+ENTITY = "P02 / north"
+
 type Command = Callable[..., Said]
 
 
@@ -79,14 +81,14 @@ def test_refit_lineage_and_predictions_as_of(posterity: Command, place: Path) ->
     assert last["versions"] == ["v4/versions/3", "v4"]
     assert sum(last["updates"].values()) == 4  # type: ignore[attr-defined]
 
-    chain = posterity("lineage", "v4", "P01 / north")
+    chain = posterity("lineage", "v4", ENTITY)
     assert 'configuration changed: refit.mode: "exact" → "carry"' in chain.out
     assert "drift found by an audit" in chain.out
     assert [line.split()[:2] for line in chain.out.splitlines() if " taken in" in line][:2] == [
         ["1", "fit"],
         ["2", "exact"],
     ]
-    told = posterity("lineage", "v4", "P01 / north", "--json").json
+    told = posterity("lineage", "v4", ENTITY, "--json").json
     assert [v["version"] for v in told["versions"]] == [1, 2, 3, 4]  # type: ignore[attr-defined]
     assert told["versions"][2]["changed"] == ['refit.mode: "exact" → "carry"']  # type: ignore[index]
 
@@ -96,16 +98,23 @@ def test_refit_lineage_and_predictions_as_of(posterity: Command, place: Path) ->
     assert then == posterity("predict", "v1", "--horizon", 1).out
 
 
-def test_too_many_failed_are_exit_code_one(posterity: Command, place: Path) -> None:
+def test_rows_that_are_left_out_are_told(posterity: Command, place: Path) -> None:
     rows = pd.read_parquet("second.parquet")
     newcomer = rows[rows["product"] == "P01"].assign(product="P09", adoption=[np.nan] * 16)
-    known = rows[rows["week"] > 12]
+    known = rows[rows["week"] > 12].copy()
     known.loc[known.index[0], "adoption"] = np.nan
     pd.concat([known, newcomer]).to_parquet("spoilt.parquet")
     said = refit(posterity, "v1", "spoilt.parquet", "v2")
     assert "left out P01 / north: 4 delivered rows left out" in said.out
-    assert "P09" in said.out
+    assert "P09 / north: 16 delivered rows left out" in said.out
     assert said.code == 0  # nobody lost a posterior, and a newcomer that cannot be read does not join
+
+
+def test_too_many_failed_are_exit_code_one(
+    posterity: Command, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posterity.portfolio.refit.run.Refitted.too_many_failed", True)
+    assert refit(posterity, "v1", "second.parquet", "v2").code == 1
 
 
 WRONG = {
@@ -113,7 +122,7 @@ WRONG = {
     "no data": (["v1", "--data", "nowhere.parquet"], "nowhere.parquet"),
     "no column": (["v1", "--data", "other.parquet"], "adoption"),
     "no configuration": (["v1", "--data", "all.parquet", "--config", "nowhere.yaml"], "nowhere.yaml"),
-    "published": (["v1", "--data", "all.parquet", "--out", "v1"], "other inputs"),
+    "published": (["v1", "--data", "second.parquet", "--out", "v1"], "other inputs"),
     "no run": (["runs:/0", "--data", "all.parquet"], "no such database"),
 }
 

@@ -42,6 +42,14 @@ COLUMNS = {
     "intervals.parquet": {"the model's inputs": {"week"}},
     "draws.parquet": {"a column for each scalar parameter": {"lambda_val", "intercept", "sigma"}},
     "factors.parquet": {},
+    "rows.parquet": {
+        "the entity columns": {"product", "region"},
+        "the time column": {"week"},
+        "the model's inputs": {"week"},
+        "the target": {"adoption"},
+    },
+    "ledger.parquet": {},
+    "history.parquet": {},
     "prior_draws.parquet": {"a column for each scalar parameter": {"lambda_val", "intercept", "sigma"}},
     "transferred_draws.parquet": {"a column for each scalar parameter": {"lambda_val", "intercept", "sigma"}},
 }

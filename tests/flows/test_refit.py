@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import posterity
+from flows import refit_terminal
 from flows.refit import found, refit
 from flows.serve import deployments
 from posterity.errors import PosterityError
@@ -98,26 +99,33 @@ BAD: dict[str, tuple[str, str | None, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_what_is_wrong_is_said_and_nothing_is_written(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, case: str
-) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a configuration and its panel, and neither results nor a database."""
+    shop = Shop(tmp_path, {})
     shop.write({"north": None}, curve=PLAIN)
-    monkeypatch.chdir(shop.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", shop.env["MLFLOW_TRACKING_URI"])
-    before = sorted(p.name for p in shop.folder.iterdir())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_wrong_is_said_and_nothing_is_written(folder: Path, case: str) -> None:
+    before = sorted(p.name for p in folder.iterdir())
     result, config, fragment = BAD[case]
     with pytest.raises(PosterityError, match=re.escape(fragment)):
         found(result, config, None)
-    assert sorted(p.name for p in shop.folder.iterdir()) == before
+    assert sorted(p.name for p in folder.iterdir()) == before
 
 
-def test_bad_input_ends_with_exit_code_two(shop: Shop) -> None:
-    shop.write({"north": None}, curve=PLAIN)
-    done = refitted(shop, "--config", "small.yaml")
-    assert done.code == 2
-    assert "no result of 'small' yet" in done.err
-    assert "Traceback" not in done.err
+def test_bad_input_ends_with_exit_code_two(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(refit_terminal, "TemporaryServer", object)
+    app = refit_terminal.app
+    monkeypatch.setattr(refit_terminal, "app", lambda: app(["--config", "small.yaml"]))
+    assert refit_terminal.main() == 2
+    assert "no result of 'small' yet" in capsys.readouterr().err
 
 
 def test_form_has_few_described_fields() -> None:

@@ -1,4 +1,4 @@
-"""A small portfolio in four versions: a fit of 12 weeks, 4 weeks exactly, and 8 carried, of which an audit."""
+"""A small portfolio in four versions: a fit of 12 weeks, 4 more exactly, and 8 carried and audited."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from posterity.portfolio.refit.run import Refitted, refit
 from posterity.portfolio.result import Result
 from tests.portfolio.small import SMALL, panel
 
-CONFIG: dict[str, Any] = SMALL | {"refit": {"every": 4, "audit": 2}}
+CONFIG: dict[str, Any] = SMALL | {"refit": {"every": 4, "audit": 1}}
 
 
 @dataclass(frozen=True)

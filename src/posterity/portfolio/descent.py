@@ -39,10 +39,12 @@ def continued(found: Graph, record: Record) -> Graph:
     names = ours | set(kept)
     # What leads to this version's fits is known; an older edge is about what was kept.
     edges = [e for e in before.edges if e.target in kept and e.source in names]
+    # Rows that are revised and then revised back lead to a posterior that was there before: it has its past.
+    known = {node.id for node in before.nodes}
     updated = [
         Edge(f"fit:{t.parent_fit_key}", f"fit:{t.fit_key}", UPDATED)
         for t in record.taken
-        if t.parent_fit_key and f"fit:{t.parent_fit_key}" in names and f"fit:{t.fit_key}" in names
+        if t.parent_fit_key and f"fit:{t.parent_fit_key}" in names and f"fit:{t.fit_key}" not in known
     ]
     taught_now = [
         Edge(f"prior:{key}", f"fit:{t.fit_key}", "prior of")
@@ -53,23 +55,30 @@ def continued(found: Graph, record: Record) -> Graph:
 
 
 def chain(result: "Result", entity: str) -> Graph:
-    """The updates of an entity as a graph: a fit for every version, each leading to the next."""
-    rows = result.entity_table("history.parquet", entity).to_pylist()
-    nodes = {f"fit:{row['fit_key']}": _node(entity, row) for row in rows if row["fit_key"]}
-    edges = [
-        Edge(f"fit:{row['parent_fit_key']}", f"fit:{row['fit_key']}", UPDATED)
-        for row in rows
-        if row["parent_fit_key"] and f"fit:{row['parent_fit_key']}" in nodes
-    ]
+    """The updates of an entity as a graph: a fit for every version, each leading to the next.
+
+    A posterior that comes back, as when a row is revised and revised back, is there once for each version.
+    """
+    nodes: dict[str, Node] = {}
+    edges, last = [], None
+    for row in result.entity_table("history.parquet", entity).to_pylist():
+        if not row["fit_key"]:
+            continue
+        name = f"fit:{row['fit_key']}"
+        name = f"{name}@{row['version']}" if name in nodes else name
+        nodes[name] = _node(name, entity, row)
+        if last is not None:
+            edges.append(Edge(last, name, UPDATED))
+        last = name
     return Graph.of(nodes.values(), edges)
 
 
-def _node(entity: str, row: Mapping[str, Any]) -> Node:
+def _node(name: str, entity: str, row: Mapping[str, Any]) -> Node:
     first, last = (None if row[k] is None else str(row[k]) for k in ("first_time", "last_time"))
     window = {"rows": row["n_rows"], "new_rows": row["new_rows"], "first_time": first, "last_time": last}
     about = {"entity": entity, "version": row["version"], "update": row["update"], "data": window}
     more = ("late", "revised", "vanished", "shift", "ratio", "reason", "config")
-    return Node(f"fit:{row['fit_key']}", "fit", about | {k: row[k] for k in more if row[k]})
+    return Node(name, "fit", about | {k: row[k] for k in more if row[k]})
 
 
 def joined(graph: Graph, other: Graph) -> Graph:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FEW = 200
 """Up to so many entities, `keep: auto` stores every draw; beyond it `KEPT` an entity."""
+FEW_TO_WEIGH = 2_000
+"""The same where refits weigh the stored draws, of which every refit leaves fewer that count."""
 KEPT = 1_000
 
 
@@ -208,7 +210,8 @@ def kept(config: Config, entities: int) -> int:
     keep = config.inference.keep
     if keep == "all":
         return every
-    return min(every, (every if entities <= FEW else KEPT) if keep == "auto" else keep)
+    few = FEW_TO_WEIGH if config.refit.mode == "reweight" else FEW
+    return min(every, (every if entities <= few else KEPT) if keep == "auto" else keep)
 
 
 def entity_columns(plan: Plan) -> pa.Table:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def rows_before(result: "Result", description: Description, entity: str, rows: Rows) -> Rows | None:
-    """The last observed rows before the first of `rows`, as many as the model looks back at; None if none are.
+    """The last observed rows before the first of `rows`, as many as the model looks back at, or None.
 
     They are those inside the posteriors; a result made before rows were kept has them beside its intervals.
     """

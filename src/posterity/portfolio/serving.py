@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytensor
 
 from posterity.config.schema import percent
 from posterity.errors import ConfigError, PanelError
@@ -65,7 +66,9 @@ class Server:
         assert model.parameter_names
         first = example(self.result, 1)
         if len(first):  # the functions are made when first called
-            self._predict(first, 0.9)
+            # PyTensor would build a loop of its own in C, once a machine, which nothing here runs.
+            with pytensor.config.change_flags(cxx=""):
+                self._predict(first, 0.9)
 
     def _predict(self, rows: pd.DataFrame, interval: float) -> pd.DataFrame:
         if not 0 < interval < 1:

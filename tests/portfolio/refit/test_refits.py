@@ -11,6 +11,7 @@ import pytest
 from posterity import Portfolio, Result
 from posterity.config import from_dict, with_overrides
 from posterity.errors import ConfigError, PanelError, ResultError
+from posterity.portfolio.descent import chain
 from posterity.portfolio.refit.run import Refitted, refit
 from posterity.portfolio.result import open_result
 from tests.portfolio.small import SMALL, panel
@@ -378,3 +379,24 @@ def test_pooled_portfolios_are_fitted_together(rows: pd.DataFrame, tmp_path: Pat
     assert set(column(done.result, "update").values()) == {"exact"}
     history = done.result.table("history.parquet").to_pandas()
     assert history.groupby("entity").size().tolist() == [2] * len(ENTITIES)
+
+
+def test_a_value_revised_and_revised_back(base: Result, rows: pd.DataFrame, tmp_path: Path) -> None:
+    """The posterior that was there before is there again, and its lineage goes in no circle."""
+    entity = ENTITIES[0]
+    first = weeks(rows, 0, FIRST)
+    other = first.copy()
+    other.loc[(other["week"] == 3) & (other["product"] + " / " + other["region"] == entity), "adoption"] += (
+        0.2
+    )
+    once = run(base, other, tmp_path / "once").result
+    back = run(once, first, tmp_path / "back").result
+    assert column(back, "fit_key") == column(base, "fit_key")
+    assert column(back, "version")[entity] == 3
+    assert [n.attributes["version"] for n in chain_of(back, entity)] == [1, 2, 3]
+    assert len(back.lineage(entity).nodes) > 3
+
+
+def chain_of(result: Result, entity: str) -> list[Any]:
+    graph = chain(result, entity)
+    return sorted(graph.nodes, key=lambda node: int(node.attributes["version"]))

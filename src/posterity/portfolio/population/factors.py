@@ -43,8 +43,8 @@ class Factor:
     moments: bool = False
 
     def towards(self, before: "Factor") -> "Factor":
-        """Half-way to an earlier factor of the entity, of the same kind and at the same shared values."""
-        if before.coefficients.shape != self.coefficients.shape or before.moments != self.moments:
+        """Half-way to an earlier factor of the entity that was expanded at the same shared values."""
+        if before.coefficients.shape != self.coefficients.shape:
             return self
         return replace(self, coefficients=(self.coefficients + before.coefficients) / 2)
 

@@ -21,7 +21,7 @@ type Floats = NDArray[np.float64]
 
 FEWEST = 3
 """Teachers below which heterogeneity cannot be learned."""
-SWEEPS = 20
+SWEEPS = 24
 STILL = 0.1
 """A population stands still when no entry of it moves by more than so many of its sds."""
 NEAR, EXPANSIONS = 3.0, 6
@@ -31,10 +31,10 @@ STEP = 0.3
 REACH, FAR = 2.5, 0.3
 """Steps, or units of a shared parameter, within which the differences stand for a factor."""
 DAMPED = 5
-SLOW = 0.7
-"""Sweeps after which factors move half of their way only, once a move is not this much shorter than the one
-before: the noise of weighted draws, or a spread that the data hardly know, has the population go back and
-forth."""
+FIRST = 2
+"""Sweeps after which factors move half of their way only: for so many sweeps after the first moments, and
+whenever the population turns back, as the noise of weighted draws has it do, or a spread that the data hardly
+know."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def learn(setting: Setting, teachers: Sequence[Teacher], runner: Runner | None =
     state = _first(setting, max(1, len(groups)))
     rng = np.random.default_rng(np.random.SeedSequence([setting.seed, 0x909]))
     factors: dict[str, Factor] = {}
-    last, full, converged, moments = np.full(1, np.inf), False, False, False
-    moved, damped = np.inf, False
+    last, full, converged, moments = np.zeros(0), False, False, False
+    step, calm, turning = None, 0, False
     density, mode = None, None
     sweep = 0
     for sweep in range(SWEEPS):
@@ -76,14 +76,15 @@ def learn(setting: Setting, teachers: Sequence[Teacher], runner: Runner | None =
                 f"{len(factors)} of {len(teachers)} established entities have a mode to learn from; "
                 f"a population takes at least {FEWEST}"
             )
-        if damped:
+        calm += moments
+        if sweep >= DAMPED and (calm <= FIRST or turning):
             factors = {e: f if (old := before.get(e)) is None else f.towards(old) for e, f in factors.items()}
         density, mode, full = _shape(setting, state, factors, index, full, mode, deciding)
         point = _point(state, density, mode)
-        way = (np.abs(point[0] - last) / point[1]).max() if len(point[0]) == len(last) else np.inf
-        settling = any(f.moments and e in before and before[e].moments for e, f in factors.items())
-        damped = damped or (sweep >= DAMPED and settling and way > SLOW * moved)
-        last, moved = point[0], way
+        way = (point[0] - last) / point[1] if len(point[0]) == len(last) else None
+        moved = np.inf if way is None else np.abs(way).max()
+        turning = way is not None and step is not None and len(way) == len(step) and bool(way @ step < 0)
+        last, step = point[0], way
         converged = bool(moments and moved < STILL)
         if converged or sweep == SWEEPS - 1:
             break

@@ -1,7 +1,7 @@
-"""Posteriors of one version as priors of the next: a mixture on the unconstrained scale, and the draws."""
+"""Posteriors of one version as priors of the next: a Gaussian on the unconstrained scale, and the draws."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ from posterity.panel import Rows
 from posterity.portfolio.result import Result
 from posterity.portfolio.runners import Runner, WorkerDied
 
-SKEWED, PEAKED = 0.25, 0.5
-"""Skewness and excess kurtosis of a whitened entry of θ below which one Gaussian carries a posterior: what it
-misses then moves the next posterior by less than the draws' own error."""
-LOPSIDED, HEAVY = 1.0, 3.0
-"""Beyond these no mixture of a few Gaussians is close where new rows may take the posterior."""
+SKEWED, PEAKED = 0.5, 1.0
+"""Skewness and excess kurtosis of a whitened entry of θ up to which a Gaussian carries a posterior. Beyond
+them what it misses would move the next posterior: fitted exactly, that is off by nothing, and no slower than
+fitting a mixture that would do."""
+FAR = 2.0
+"""Old sds that a mean may move by: what a Gaussian says further out is not what the posterior said there."""
 BATCH = 50
 """Entities handed over at once."""
 
@@ -40,13 +41,14 @@ class Old:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Carried:
-    """A posterior as a prior: the mixture it becomes, or why it becomes none, and its distinct draws, where
-    all of θ can be told from the parameters, with what each counts.
+    """A posterior as a prior: the Gaussian it becomes, a `doubt` where that says too little of it, and its
+    distinct draws, where all of θ can be told from the parameters, with what each counts.
     """
 
     entity: str
-    mixture: Mixture | str
-    particles: Particles | None
+    prior: Mixture
+    particles: Particles | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,22 +112,18 @@ def carry_batch(batch: Batch) -> list[Carried]:
 def _carried(model: CompiledModel, inputs: Any, old: Old, particles: bool) -> Carried:
     chains, draws, width = old.draws.shape
     thetas = model.unconstrained(old.draws.reshape(-1, width), inputs)
+    found, widen = Mixture.gaussian(old.mean, old.covariance), 1 / np.sqrt(old.discount)
+    carried = Carried(old.entity, found.spread(widen))
     if thetas is None or not np.isfinite(thetas).all():
-        mixture = Mixture.gaussian(old.mean, old.covariance)
-        return Carried(old.entity, mixture.spread(1 / np.sqrt(old.discount)), None)
-    mixture = mixture_of(thetas, old.mean, old.covariance)
+        return carried
     if not particles:
-        wide = mixture if isinstance(mixture, str) else mixture.spread(1 / np.sqrt(old.discount))
-        return Carried(old.entity, wide, None)
-    if isinstance(mixture, str):  # draws are what they are, whatever their shape
-        mixture = Mixture.gaussian(old.mean, old.covariance)
-    wide = mixture.spread(1 / np.sqrt(old.discount))
+        return replace(carried, doubt=doubt(thetas))
     # Copies, as resampling makes them, become one draw that counts for all of them.
     distinct, counts = np.unique(thetas, axis=0, return_counts=True)
     log_weights = np.log(counts)
     if old.discount < 1:
-        log_weights = log_weights + wide.log_density(distinct) - mixture.log_density(distinct)
-    return Carried(old.entity, wide, Particles(distinct, log_weights, chains, draws))
+        log_weights = log_weights + carried.prior.log_density(distinct) - found.log_density(distinct)
+    return replace(carried, particles=Particles(distinct, log_weights, chains, draws))
 
 
 def shape(thetas: Floats) -> tuple[float, float]:
@@ -136,19 +134,17 @@ def shape(thetas: Floats) -> tuple[float, float]:
     return float(skewness.max()), float(kurtosis.max())
 
 
-def mixture_of(thetas: Floats, mean: Floats, covariance: Floats) -> Mixture | str:
-    """A mixture for draws (S, D) whose moments are the given ones, (D,) and (D, D), known from more draws.
-
-    One Gaussian where the draws look like one; a sentence where they are too far from any few.
-    """
+def doubt(thetas: Floats) -> str | None:
+    """Why no Gaussian stands for draws (S, D); None where one does."""
     skewness, kurtosis = shape(thetas)
-    if skewness > LOPSIDED or kurtosis > HEAVY:
-        return f"the posterior is far from Gaussian (skewness {skewness:.2g}, excess kurtosis {kurtosis:.2g})"
-    if skewness < SKEWED and kurtosis < PEAKED:
-        return Mixture.gaussian(mean, covariance)
-    found = Mixture.skewed(thetas)
-    # Moments of the stored draws → those of all: one linear map of every component.
-    to = np.linalg.cholesky(covariance) @ np.linalg.inv(np.linalg.cholesky(found.covariance))
-    means = mean + (found.means - found.mean) @ to.T
-    turned = to @ found.covariances @ to.T
-    return Mixture(found.weights, means, (turned + np.swapaxes(turned, 1, 2)) / 2)
+    if skewness <= SKEWED and kurtosis <= PEAKED:
+        return None
+    return f"the posterior is not Gaussian enough (skewness {skewness:.2g}, excess kurtosis {kurtosis:.2g})"
+
+
+def far(old: tuple[Floats, Floats], new: tuple[Floats, Floats]) -> str | None:
+    """Why a carried posterior is not to be trusted where it went; None where it stayed near. Moments of θ,
+    (D,) and (D, D), of both.
+    """
+    away = float((np.abs(new[0] - old[0]) / np.sqrt(np.diag(old[1]))).max())
+    return f"a mean moved by {away:.2g} old sds" if away > FAR else None

@@ -14,16 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from posterity.inference.mixture import Mixture
+from posterity.inference.posterior import Floats
 from posterity.portfolio.dispatch import Dispatch, Listener
 from posterity.portfolio.execute import Executed, Stage, fit_wave, stage_of
 from posterity.portfolio.parts import Parts
 from posterity.portfolio.plan import Work
 from posterity.portfolio.prior import Prior, Provenance
-from posterity.portfolio.refit.carried import carry, old_posteriors
+from posterity.portfolio.refit.carried import carry, far, old_posteriors
 from posterity.portfolio.refit.drift import Drift, drift
 from posterity.portfolio.refit.lent import lent
 from posterity.portfolio.refit.plan import APPROXIMATE, RefitPlan
-from posterity.portfolio.refit.updates import NEWCOMER, REWEIGHT
+from posterity.portfolio.refit.updates import CARRY, NEWCOMER, REWEIGHT
 from posterity.portfolio.runners import Runner
 from posterity.portfolio.shard import Report
 
@@ -71,6 +72,8 @@ def execute_refit(
     rows = part_rows(parts, [plan.keys[e] for e in approximate])
     tried = {e: rows[plan.keys[e]] for e in approximate if e not in refused}
     failed = refused | {e: str(row["reason"]) for e, row in tried.items() if not _posterior(row)}
+    if plan.config.refit.mode == CARRY:
+        failed |= _strayed(plan, {e: row for e, row in tried.items() if e not in failed})
     audited = [e for e in approximate if plan.updates[e].audited and e not in failed]
     fit("instead", (exact_work(plan, e) for e in failed), kept)
     fit("audit", (exact_work(plan, e) for e in audited), kept)
@@ -144,16 +147,31 @@ def _approximate(
             work.append(plan.work_of(entity, mode))
             continue
         found = carried[entity]
-        if isinstance(found.mixture, str):
-            refused[entity] = found.mixture
-        elif by_draws and found.particles is None:
+        if by_draws and found.particles is None:
             refused[entity] = "its draws do not tell all unknowns of the model"
+        elif found.doubt is not None:
+            refused[entity] = found.doubt
         else:
-            prior = _as_prior(plan, entity, found.mixture)
+            prior = _as_prior(plan, entity, found.prior)
             priors[prior.key] = prior
             work.append(replace(plan.work_of(entity, mode, prior.key), particles=found.particles))
     fit(mode, work, priors)
     return refused
+
+
+def _strayed(plan: RefitPlan, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Carried posteriors that are too far from those they came from, each with the reason."""
+    if not rows:
+        return {}
+    factors = plan.inside.result.table("factors.parquet")
+    at = pc.index_in(pa.array(list(rows), pa.string()), factors["entity"].combine_chunks())
+    before = factors.select(["mean", "covariance"]).take(at).to_pylist()
+    found = {}
+    for (entity, row), old in zip(rows.items(), before, strict=True):
+        away = far(matrix(old["mean"], old["covariance"]), _moments(row))
+        if away:
+            found[entity] = away
+    return found
 
 
 def _as_prior(plan: RefitPlan, entity: str, mixture: Mixture) -> Prior:
@@ -200,6 +218,11 @@ def _posterior(row: Mapping[str, Any]) -> bool:
     return bool(row["status"] != "failed")
 
 
-def _moments(row: Mapping[str, Any]) -> tuple[Any, Any]:
-    mean = np.array(row["factor_mean"])
-    return mean, np.array(row["factor_covariance"]).reshape(len(mean), len(mean))
+def _moments(row: Mapping[str, Any]) -> tuple[Floats, Floats]:
+    return matrix(row["factor_mean"], row["factor_covariance"])
+
+
+def matrix(mean: Sequence[float], covariance: Sequence[float]) -> tuple[Floats, Floats]:
+    """Moments as tables hold them as arrays (D,) and (D, D)."""
+    size = len(mean)
+    return np.array(mean), np.array(covariance).reshape(size, size)

@@ -81,15 +81,13 @@ def refit(
     check(settings)
     inside = Inside.of(result, settings)
     delivery = arrivals(inside, rows)
-    plans_from = _Planner(delivery)
+    planner = _Planner(delivery)
     folders, done = [], None
     for number, step in enumerate(delivery.steps):
-        plan = plans_from.plan(inside, step, number)
+        plan = planner.plan(inside, step, number)
         last = number == len(delivery.steps) - 1
         folder = _folder(out, plan, inside, last)
-        found, done = _run(
-            plan, inside, step, folder, plans_from.extra(inside, number), workers, runner, listen
-        )
+        found, done = _run(plan, inside, step, folder, planner.extra(inside), workers, runner, listen)
         folders.append(folder)
         inside = Inside.of(found, settings)
     return Refitted(inside.result, done, tuple(folders), delivery.counts)
@@ -105,14 +103,14 @@ class _Planner:
         mine = {e: why for e, why in left_out.items() if e in there}
         if together_because(inside.config) and (step.rows is not None or step.changes):
             panel = step.panel.with_reasons({}, self.delivery.notices)
-            return make_plan(with_overrides(inside.config, {"data.source": None}), panel)
+            return make_plan(inside.config, panel)
         plan = make_refit_plan(inside, step, mine)
         return replace(plan, panel=plan.panel.with_reasons({}, self.delivery.notices))
 
-    def extra(self, inside: Inside, number: int) -> dict[str, Any]:
+    def extra(self, inside: Inside) -> dict[str, Any]:
         manifest, path = inside.result.manifest, inside.result.path
         parent = {"run_key": manifest.run_key, "path": str(path.resolve()), "version": inside.version}
-        rows = {kind: int(n) for kind, n in sorted(self.delivery.counts.items())} if number == 0 else {}
+        rows = {kind: int(n) for kind, n in sorted(self.delivery.counts.items())}
         return {"parent": parent, "rows": rows}
 
 
