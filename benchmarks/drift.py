@@ -31,7 +31,7 @@ WEEKS, CHUNK = 52, 4
 MODES = ("exact", "carry", "reweight")
 EXPORTED, STARTED = "P03", "P06"
 MOST_PRIOR_ROWS = 1
-"""One product's posterior is far narrower than products differ, so it may count for no more rows than this."""
+"""One product's posterior is far narrower than products differ: it may count for no more rows than this."""
 MODEL: dict[str, Any] = {
     "parameters": {
         "lambda_val": {"dist": "HalfNormal", "kwargs": {"sigma": 1}},

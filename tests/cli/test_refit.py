@@ -13,7 +13,7 @@ import pytest
 from posterity.cli import main
 from posterity.config import from_dict, to_yaml
 from posterity.inference import compiled
-from tests.portfolio.refitted import CONFIG
+from tests.portfolio.refitted import CONFIG, carry_everything
 from tests.portfolio.small import panel
 
 
@@ -53,6 +53,7 @@ def posterity(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def place(tmp_path: Path, posterity: Command, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a first fit of twelve weeks and deliveries of later ones."""
     monkeypatch.chdir(tmp_path)
+    carry_everything(monkeypatch)
     rows = panel(products=2, regions=1, weeks=24).to_pandas()
     for name, until in (("first", 12), ("second", 16), ("all", 24)):
         rows[rows["week"] <= until].to_parquet(tmp_path / f"{name}.parquet")

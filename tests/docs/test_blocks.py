@@ -133,6 +133,17 @@ def whole(part: dict[str, Any]) -> dict[str, Any]:
 
 def completed(part: dict[str, Any]) -> dict[str, Any]:
     """A fragment with what it takes to make it a configuration; the column `trials` is no parameter."""
+    if "history" in part and "likelihood" not in part:  # what goes by the name of a parameter is one
+        starts = {m["start"] for m in part["history"].values() if isinstance(m.get("start"), str)}
+        part = {
+            "parameters": dict.fromkeys(sorted(starts | {"level"}), PRIOR),
+            "history": part["history"],
+            "quantities": {"sum": {"expression": " + ".join(["level", *part["history"]])}},
+            "likelihood": {"dist": "Normal", "kwargs": {"mu": "sum", "sigma": 1}},
+        }
+    if "history" in part:  # nothing is missing but the data
+        share = {"source": "x.csv", "entity": ["product"], "time": "week", "target": "share"}
+        return {"name": "whole", "data": share, "model": part}
     priors = part.get("parameters", {})
     quantities = part.get("quantities", {})
     terms = [f"{name}[{prior['dims']}]" if "dims" in prior else name for name, prior in priors.items()]

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from flows.backtest import number
@@ -23,6 +24,7 @@ def backtest(shop: Shop, *arguments: str) -> Finished:
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_scores_tracks_and_says_so_then_finds_it_again(shop: Shop, prefect_api: str) -> None:
     shop.write({"north": None, "south": None}, curve=PLAIN)
     first = backtest(shop, "--horizon", "2", "--origins", "2")

@@ -44,6 +44,7 @@ def pages(api: str, told: dict[str, Any]) -> dict[str, Any]:
     return {a["key"]: a for a in ask(f"{api}/artifacts/filter", of_run)}
 
 
+@pytest.mark.slow
 def test_takes_in_what_came_and_then_finds_nothing_new(shop: Shop, prefect_api: str) -> None:
     first = fitted(shop)
     done = refitted(shop, "--config", "small.yaml")

@@ -27,7 +27,13 @@ def test_fits_tracks_and_says_so_then_finds_everything_unchanged(shop: Shop, pre
     assert run["name"].endswith(" 3 entities")
     of_run = {"flow_runs": {"id": {"any_": [told["flow_run"]]}}}
     tasks = {t["name"]: t["state"]["type"] for t in ask(f"{prefect_api}/task_runs/filter", of_run)}
-    assert {name.split()[0] for name in tasks} == {"plan", "fit", "merge", "track"}
+    assert {name.split()[0] for name in tasks} == {
+        "plan",
+        "fit",
+        "merge",
+        "track",
+        "register",
+    }
     assert set(tasks.values()) == {"COMPLETED"}
     pages = {a["key"]: a for a in ask(f"{prefect_api}/artifacts/filter", of_run)}
     assert pages.keys() == {"small-progress", "small-result", "small-mlflow"}

@@ -26,6 +26,7 @@ def check(found: dict[str, Any], kills: int) -> None:
     assert found["differences"] == []
 
 
+@pytest.mark.slow
 def test_a_refit_killed_twice_comes_to_the_same_result(tmp_path: Path) -> None:
     check(killed(tmp_path, seed=1, kills=2), 2)
 

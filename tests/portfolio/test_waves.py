@@ -73,8 +73,7 @@ class Teaching:
     calls: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     entries: tuple[str, ...] = ENTRIES
 
-    def __call__(self, plan: Plan, wave: Wave, parts: Parts, runner: Runner, folder: Path) -> Resolved:
-        assert parts.folder.parent == folder
+    def __call__(self, plan: Plan, wave: Wave, parts: Parts, runner: Runner) -> Resolved:
         self.calls.append((wave.name, wave.entities))
         means = {r["fit_key"]: r["factor_mean"] for t in parts.tables() for r in t.to_pylist()}
         priors: dict[str, Prior] = {}

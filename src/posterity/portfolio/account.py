@@ -9,7 +9,7 @@ import pandas as pd
 
 from posterity.portfolio.ledger import HISTORY
 from posterity.portfolio.past import added
-from posterity.portfolio.refit.updates import CARRY, EXACT, NEWCOMER, RESET, REWEIGHT
+from posterity.portfolio.refit.modes import CARRY, EXACT, NEWCOMER, RESET, REWEIGHT
 
 if TYPE_CHECKING:
     from posterity.portfolio.refit.run import Refitted

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from posterity.lineage import Edge, Graph, Node
-from posterity.portfolio.record import Record
 
 if TYPE_CHECKING:
+    from posterity.portfolio.record import Record
     from posterity.portfolio.result import Result
 
 UPDATED = "updated by"
 
 
-def continued(found: Graph, record: Record) -> Graph:
+def continued(found: Graph, record: "Record") -> Graph:
     """The graph of a refit with what is still of use in the graph of the version before."""
     assert record.graph is not None
     ours = {node.id for node in found.nodes}

@@ -66,8 +66,8 @@ class Taken:
 
     `update` is how: fit, exact, carry, reweight, or reset where an audit put the exact posterior in place of
     another. `new_rows` were taken in, of which `late` came after their time; `revised` rows have other
-    values than before and `vanished` ones are no longer there. `shift` (in posterior sds) and `ratio` (of sds,
-    the worst of all parameters) are what an audit found. `config` is the digest of the configuration.
+    values than before and `vanished` ones are no longer there. `shift` (in posterior sds) and `ratio` (of
+    sds, the worst of all parameters) are what an audit found. `config` is the configuration's digest.
     """
 
     entity: str

@@ -18,6 +18,8 @@ from posterity.errors import ResultError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+RUNS = Path("runs")
+"""Where results lie unless somebody says otherwise, a folder for each portfolio."""
 
 _LARGEST_MANIFEST = 16 * 2**20
 _PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}"

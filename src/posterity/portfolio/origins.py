@@ -14,12 +14,9 @@ from typing import Any
 from posterity.errors import ConfigError, PosterityError
 from posterity.models import Description
 from posterity.panel import Panel
-from posterity.portfolio.manifest import published, read_manifest
+from posterity.portfolio.manifest import RUNS, published, read_manifest
 from posterity.portfolio.result import open_result
 from posterity.portfolio.rules import Source
-
-RUNS = Path("runs")
-"""Where results lie unless somebody says otherwise, a folder for each portfolio."""
 
 MOST_RESULTS = 50
 """Earlier results that `from: previous` looks through, newest first."""

@@ -13,8 +13,7 @@ from posterity.errors import ResultError
 from posterity.lineage import Edge, Graph
 from posterity.portfolio.descent import chain, differences, joined
 from posterity.portfolio.ledger import HISTORY
-from posterity.portfolio.manifest import published, read_manifest
-from posterity.portfolio.origins import RUNS
+from posterity.portfolio.manifest import RUNS, published, read_manifest
 from posterity.portfolio.result import Result, open_result
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from posterity.panel.reading import Source
 from posterity.portfolio.claim import alone
 from posterity.portfolio.dispatch import Listener
 from posterity.portfolio.execute import Executed, execute
+from posterity.portfolio.manifest import RUNS
 from posterity.portfolio.merge import merge
-from posterity.portfolio.origins import RUNS
 from posterity.portfolio.parts import FOLDER
 from posterity.portfolio.plan import Plan, make_plan, read_panel
 from posterity.portfolio.record import Record

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from posterity.config.schema import percent
 from posterity.errors import ResultError
 from posterity.portfolio.ledger import ROWS
-from posterity.portfolio.predict import described
 from posterity.portfolio.result import Result
 from posterity.report.view import Band, Floats
 
@@ -114,6 +113,8 @@ def _frames(results: Sequence[Result], entity: str, rows: pa.Table, time: str) -
 def _predicted(result: Result, entity: str, rows: pa.Table, inside: NDArray[np.bool_]) -> pd.DataFrame:
     """Median and bounds at every row under one version's posterior."""
     masses = result.interval_masses
+    from posterity.portfolio.predict import described  # PyMC, which most pages do without
+
     if not described(result).context:
         return result.predict(rows, masses)
     # Each row depends on the one before: rows inside as they were explained, the others forecast from them.

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from posterity.errors import ResultError, TrackingError
 from posterity.portfolio import manifest as manifests
-from posterity.portfolio.manifest import MANIFEST, Manifest, published, read_manifest
-from posterity.portfolio.origins import RUNS
+from posterity.portfolio.manifest import MANIFEST, RUNS, Manifest, published, read_manifest
 from posterity.portfolio.result import Result, open_result
 from posterity.tracking.connect import connect
 from posterity.tracking.tracker import Tracker

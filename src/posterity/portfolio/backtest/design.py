@@ -15,7 +15,7 @@ from posterity.panel.reading import Source
 from posterity.portfolio.backtest.baselines import DRIFT, NAIVE, SEASONAL
 from posterity.portfolio.backtest.steps import Steps, origins_of
 from posterity.portfolio.backtest.timeline import Timeline, timeline
-from posterity.portfolio.origins import RUNS
+from posterity.portfolio.manifest import RUNS
 from posterity.portfolio.portfolio import Portfolio
 from posterity.portfolio.scores import checked_masses
 

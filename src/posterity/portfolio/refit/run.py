@@ -11,7 +11,7 @@ from posterity.panel.reading import Source
 from posterity.portfolio.dispatch import Listener
 from posterity.portfolio.execute import Executed, execute
 from posterity.portfolio.ledger import LEDGER, Taken
-from posterity.portfolio.origins import RUNS
+from posterity.portfolio.manifest import RUNS
 from posterity.portfolio.parts import Parts
 from posterity.portfolio.plan import Plan, make_plan
 from posterity.portfolio.portfolio import claimed, publish, worker_count
@@ -19,9 +19,10 @@ from posterity.portfolio.record import Record, config_digest
 from posterity.portfolio.refit.arrivals import Arrivals, Step, arrivals
 from posterity.portfolio.refit.execute import execute_refit
 from posterity.portfolio.refit.inside import Inside
+from posterity.portfolio.refit.modes import EXACT, NEWCOMER
 from posterity.portfolio.refit.plan import RefitPlan, check, make_refit_plan, together_because
 from posterity.portfolio.refit.settle import record_of, settle, taken_over
-from posterity.portfolio.refit.updates import EXACT, NEWCOMER, updates
+from posterity.portfolio.refit.updates import updates
 from posterity.portfolio.result import Result
 from posterity.portfolio.runners import Runner, runner_for
 

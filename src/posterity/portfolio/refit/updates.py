@@ -7,8 +7,11 @@ from typing import Any
 from posterity.config import Config
 from posterity.portfolio.refit.arrivals import Changes, Step
 from posterity.portfolio.refit.inside import Inside
+from posterity.portfolio.refit.modes import CARRY, EXACT, NEWCOMER, REWEIGHT
 
-NEWCOMER, EXACT, CARRY, REWEIGHT, RESET = "fit", "exact", "carry", "reweight", "reset"
+BULK = 6
+"""Old rows to a new one from which on a posterior is carried. Below, new rows say much beside the old ones
+and the old posterior's shape matters most; and there an exact fit has few rows to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def updates(inside: Inside, step: Step, *, everybody: str | None = None) -> dict
     """The update of every entity that has one; `everybody` says why all others are fitted again too."""
     config = inside.config
     table = inside.result.table("entities.parquet")
-    before = {r["entity"]: r for r in table.select(["entity", "status", "fit_key"]).to_pylist()}
+    before = {r["entity"]: r for r in table.select(["entity", "status", "fit_key", "n_rows"]).to_pylist()}
     arrived = (
         {} if step.rows is None else dict(zip(step.rows.entities, step.rows.counts.tolist(), strict=True))
     )
@@ -56,6 +59,9 @@ def _update(
         return Update(EXACT, rows, parent, str(changes), changes)
     if everybody:
         return Update(EXACT, rows, parent, everybody)
+    old = before["n_rows"]
+    if mode == CARRY and old < BULK * rows:
+        return Update(EXACT, rows, parent, f"{rows} new rows are many beside {old} old ones", changes)
     due = mode != EXACT and config.refit.audit is not None and streak + 1 >= config.refit.audit
     return Update(mode, rows, parent, audited=due)
 
