@@ -88,6 +88,7 @@ def test_train_promote_wait_approve_roll_back(shop: Shop, prefect_api: str) -> N
     assert registry_of(shop).pointed("small", "champion") == 1
 
 
+@pytest.mark.slow
 def test_nothing_to_promote_is_told_plainly(shop: Shop) -> None:
     shop.write({"north": None}, curve=PLAIN)
     done = script(shop, "promote", str(shop.config))

@@ -39,6 +39,7 @@ def test_a_refit_killed_at_twenty_random_points_comes_to_the_same_result(tmp_pat
     assert len(modules) > 8  # all over the place
 
 
+@pytest.mark.slow
 def test_a_result_that_differs_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison would notice: the same rows taken in by another mode, or a part left behind."""
     from posterity.inference import compiled

@@ -16,6 +16,7 @@ from posterity.inference import compiled
 from posterity.portfolio.refit.run import refit
 from posterity.report.animation import HELD, STEP, animation, gif, write, y_limits
 from posterity.report.frames import frames, versions
+from tests.portfolio.refitted import carry_everything
 
 CONFIG = {
     "name": "line",
@@ -45,6 +46,7 @@ def last(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Result]:
         patch.setattr(compiled, "NUMBA", compiled.VECTORS)
         first = Portfolio(CONFIG).fit(rows[rows["week"] <= 4], out=folder / "1", workers=0)
         second = rows[rows["week"].between(5, 8) & rows["shop"].eq("a")]
+        carry_everything(patch)
         result = refit(first, second, mode="carry", out=folder / "2", workers=0).result
         yield refit(result, rows[rows["week"] > 8], mode="exact", out=folder / "3", workers=0).result
 
