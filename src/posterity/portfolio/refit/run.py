@@ -159,6 +159,7 @@ def _together(plan: Plan, inside: Inside, step: Step, extra: Mapping[str, Any]) 
     decided = updates(inside, step, everybody=why)
     version = inside.version + 1
     base = inside.result
+    config = config_digest(plan)
     counts = dict(zip(plan.panel.entities, plan.panel.counts.tolist(), strict=True))
     modes = {e: NEWCOMER if decided[e].mode == NEWCOMER else EXACT for e in plan.panel.entities}
     taken = tuple(
@@ -172,7 +173,7 @@ def _together(plan: Plan, inside: Inside, step: Step, extra: Mapping[str, Any]) 
             new_rows=update.rows,
             first_time=None,
             last_time=None,
-            config=config_digest(plan),
+            config=config,
             late=update.changes.late,
             revised=update.changes.revised,
             vanished=update.changes.vanished,

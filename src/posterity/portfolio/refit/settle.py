@@ -72,7 +72,7 @@ def record_of(plan: RefitPlan, done: Updated, extra: Mapping[str, Any]) -> Recor
         labels=labels,
         priors={e: plan.kept_priors[e].key for e in exact if e in plan.kept_priors},
         kept=_kept(plan, set(labels.values())),
-        taken=tuple(_taken(plan, done, e, made[e][1]) for e in plan.updates),
+        taken=_taken(plan, done, {e: made[e][1] for e in plan.updates}),
         ledger=result.table(LEDGER),
         history=plan.inside.history,
         graph=result.graph,
@@ -103,31 +103,36 @@ def taken_over(plan: RefitPlan, done: Updated, parts: Parts) -> list[pa.Table]:
     return found
 
 
-def _taken(plan: RefitPlan, done: Updated, entity: str, how: str) -> Taken:
-    update = plan.updates[entity]
-    rows = plan.panel.rows(entity)
-    new = None
-    if plan.step.rows is not None and entity in plan.step.rows.entities:
-        new = plan.step.rows.rows(entity).time
-    drift = done.drifts.get(entity)
-    return Taken(
-        entity=entity,
-        version=plan.version,
-        update=how,
-        fit_key=plan.keys[entity],
-        parent_fit_key=update.parent,
-        n_rows=rows.n,
-        new_rows=update.rows,
-        first_time=None if new is None else _plain(new[0]),
-        last_time=None if new is None else _plain(new[-1]),
-        config=config_digest(plan),
-        late=update.changes.late,
-        revised=update.changes.revised,
-        vanished=update.changes.vanished,
-        shift=None if drift is None else drift.shift,
-        ratio=None if drift is None else drift.ratio,
-        reason=done.exact.get(entity) or (update.reason if update.mode != NEWCOMER else None),
-    )
+def _taken(plan: RefitPlan, done: Updated, modes: Mapping[str, str]) -> tuple[Taken, ...]:
+    config = config_digest(plan)
+    counts = dict(zip(plan.panel.entities, plan.panel.counts.tolist(), strict=True))
+    arrived = plan.step.rows
+    there = set() if arrived is None else set(arrived.entities)
+    found = []
+    for entity, how in modes.items():
+        update, drift = plan.updates[entity], done.drifts.get(entity)
+        new = arrived.rows(entity).time if arrived is not None and entity in there else None
+        found.append(
+            Taken(
+                entity=entity,
+                version=plan.version,
+                update=how,
+                fit_key=plan.keys[entity],
+                parent_fit_key=update.parent,
+                n_rows=counts[entity],
+                new_rows=update.rows,
+                first_time=None if new is None else _plain(new[0]),
+                last_time=None if new is None else _plain(new[-1]),
+                config=config,
+                late=update.changes.late,
+                revised=update.changes.revised,
+                vanished=update.changes.vanished,
+                shift=None if drift is None else drift.shift,
+                ratio=None if drift is None else drift.ratio,
+                reason=done.exact.get(entity) or (update.reason if update.mode != NEWCOMER else None),
+            )
+        )
+    return tuple(found)
 
 
 def _plain(value: Any) -> Any:
