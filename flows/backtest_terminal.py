@@ -1,38 +1,22 @@
 """`python flows/backtest.py`: arguments, the table at the end, exit codes 0 and 2."""
 
-import sys
 from json import dumps
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
-from prefect.exceptions import TerminationSignal
+from cyclopts import Parameter
 
 from flows import backtest as flow_file
+from flows.script import run, script, value_of
 from flows.server import TemporaryServer
 from flows.terminal import age, check_installed
 from posterity.config import load
-from posterity.errors import PosterityError
 
-app = App(
-    name="python flows/backtest.py",
-    help="Forecast from the past as it was at many instants, and score what came.",
-    version_flags=(),
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
-)
+app = script("backtest", "Forecast from the past as it was at many instants, and score what came.")
 
 
 def main() -> int:
     """Run the command line; the exit code."""
-    try:
-        code: int = app()
-    except PosterityError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, TerminationSignal) as stop:
-        print("\nstopped; run the same command again and it goes on where it was", file=sys.stderr)
-        return 130 if isinstance(stop, KeyboardInterrupt) else 143
-    return code
+    return run(app)
 
 
 @app.default
@@ -80,9 +64,7 @@ def backtest(
         out=out,
         return_state=True,
     )
-    value = state.result(raise_on_failure=False)
-    if isinstance(value, BaseException):
-        raise value
+    value = value_of(state)
     from posterity.portfolio.backtest import Backtest
 
     print(f"\n{Backtest.load(value.result)}\n\nresult   {value.result}")

@@ -1,26 +1,18 @@
 """`python flows/promote.py promote|approve|rollback`: arguments, the outcome, exit codes 0 and 2."""
 
-import sys
 from json import dumps
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
-from prefect.exceptions import ParameterTypeError, TerminationSignal
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
 from flows import promote as flow_file
+from flows.script import run, script, value_of
 from flows.server import TemporaryServer
 from flows.tasks import configured
-from posterity.errors import PosterityError
 
-app = App(
-    name="python flows/promote.py",
-    help="Decide which version of a portfolio is champion.",
-    version_flags=(),
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
-)
+app = script("promote", "Decide which version of a portfolio is champion.")
 
 type ConfigFile = Annotated[str, Parameter(help="The portfolio's YAML file.")]
 type Json = Annotated[bool, Parameter(negative="", help="Print one JSON object as the last line.")]
@@ -28,15 +20,7 @@ type Json = Annotated[bool, Parameter(negative="", help="Print one JSON object a
 
 def main() -> int:
     """Run the command line; the exit code."""
-    try:
-        code: int = app()
-    except (PosterityError, ParameterTypeError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, TerminationSignal) as stop:
-        print("\nstopped; run the same command again and it finishes", file=sys.stderr)
-        return 130 if isinstance(stop, KeyboardInterrupt) else 143
-    return code
+    return run(app)
 
 
 @app.command
@@ -84,9 +68,7 @@ def _run(flow: Any, config: str, json: bool, **arguments: Any) -> int:
     configured(config)
     TemporaryServer().wait()
     state = flow(config, **arguments, return_state=True)
-    value = state.result(raise_on_failure=False)
-    if isinstance(value, BaseException):
-        raise value
+    value = value_of(state)
     table = Table.grid(padding=(0, 2))
     for name, fact in value.to_dict().items():
         if name != "sentence":

@@ -1,43 +1,29 @@
 """`python flows/refit.py`: arguments, the summary at the end, exit codes 0, 1 and 2."""
 
-import sys
 from collections.abc import Mapping
 from json import dumps
 from shlex import quote
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
-from prefect.exceptions import TerminationSignal
+from cyclopts import Parameter
 from rich.console import Console
-from rich.markup import escape
 
 from flows import refit as flow_file
 from flows.outcome import beside
+from flows.script import run, script, show_facts, value_of
 from flows.server import TemporaryServer
 from flows.terminal import age, check_installed
 from posterity.cli.refits import summary
-from posterity.errors import PosterityError
 
-app = App(
-    name="python flows/refit.py",
-    help="Take new rows into a portfolio with Prefect and MLflow. Rows inside already are not counted again.",
-    version_flags=(),
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
+app = script(
+    "refit",
+    "Take new rows into a portfolio with Prefect and MLflow. Rows inside already are not counted again.",
 )
 
 
 def main() -> int:
     """Run the command line; the exit code."""
-    try:
-        code: int = app()
-    except PosterityError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, TerminationSignal) as stop:
-        print("\nstopped; run the same command again and it goes on where it was", file=sys.stderr)
-        return 130 if isinstance(stop, KeyboardInterrupt) else 143
-    return code
+    return run(app)
 
 
 @app.default
@@ -63,9 +49,7 @@ def refit(
     state: Any = flow_file.refit(
         result, data=data, mode=mode, config=config, workers=workers, out=out, return_state=True
     )
-    value = state.result(raise_on_failure=False)
-    if isinstance(value, BaseException):
-        raise value
+    value = value_of(state)
     seconds = {"start": ready, **value.seconds, "total": age()}
     show(value, seconds, Console())
     if json:
@@ -87,9 +71,6 @@ def show(outcome: flow_file.Outcome, seconds: Mapping[str, float], console: Cons
         "version": f"{outcome.registered} in the registry" if outcome.registered else "",
         "next": f"{beside('posterity')} show {quote(outcome.result)}",
     }
-    for name, fact in facts.items():
-        if fact:
-            # Not wrapped: commands and paths are copied from here.
-            console.print(f"[dim]{name:<8}[/] {escape(fact)}", soft_wrap=True, highlight=False)
+    show_facts(facts, console)
     if outcome.too_many_failed:
         console.print("\n[red]More entities failed than execution.max_failed allows[/]; `next` shows why.")

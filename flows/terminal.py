@@ -1,6 +1,5 @@
 """`python flows/train.py`: arguments, the table at the end, exit codes 0, 1 and 2."""
 
-import sys
 import time
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -9,8 +8,7 @@ from shlex import quote
 from typing import Annotated, Any
 
 import psutil
-from cyclopts import App, Parameter
-from prefect.exceptions import TerminationSignal
+from cyclopts import Parameter
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -18,31 +16,18 @@ from rich.table import Table
 
 from flows import train as flow_file
 from flows.outcome import Outcome, beside
+from flows.script import run, script, show_facts, value_of
 from flows.server import TemporaryServer
 from flows.tasks import configured
 from posterity.config import Config
-from posterity.errors import ConfigError, PosterityError
+from posterity.errors import ConfigError
 
-app = App(
-    name="python flows/train.py",
-    help="Fit a portfolio with Prefect and MLflow. What is there already is not fitted again.",
-    version_flags=(),
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
-)
+app = script("train", "Fit a portfolio with Prefect and MLflow. What is there already is not fitted again.")
 
 
 def main() -> int:
     """Run the command line; the exit code."""
-    try:
-        code: int = app()
-    except PosterityError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, TerminationSignal) as stop:
-        print("\nstopped; run the same command again and it goes on where it was", file=sys.stderr)
-        return 130 if isinstance(stop, KeyboardInterrupt) else 143
-    return code
+    return run(app)
 
 
 @app.default
@@ -72,9 +57,7 @@ def train(
         out=out,
         return_state=True,
     )
-    value = state.result(raise_on_failure=False)
-    if isinstance(value, BaseException):
-        raise value
+    value = value_of(state)
     seconds = {"start": ready, **value.seconds, "total": age()}
     show(value, seconds, Console())
     if json:
@@ -142,10 +125,7 @@ def show(outcome: Outcome, seconds: Mapping[str, float], console: Console) -> No
         facts = {"resumed": f"{outcome.resumed:,} entities were there from a run that was stopped", **facts}
     for notice in outcome.notices[1:]:
         console.print(f"[yellow]note[/]     {escape(notice)}", soft_wrap=True, highlight=False)
-    for name, fact in facts.items():
-        if fact:
-            # Not wrapped: commands and paths are copied from here.
-            console.print(f"[dim]{name:<8}[/] {escape(fact)}", soft_wrap=True, highlight=False)
+    show_facts(facts, console)
     if outcome.too_many_failed:
         console.print("\n[red]More entities failed than execution.max_failed allows[/]; `next` shows why.")
 
