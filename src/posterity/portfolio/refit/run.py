@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,14 +85,37 @@ def refit(
     delivery = arrivals(inside, rows)
     planner = _Planner(delivery)
     folders, done = [], None
-    for number, step in enumerate(delivery.steps):
-        plan = planner.plan(inside, step, number)
-        last = number == len(delivery.steps) - 1
-        folder = _folder(out, plan, inside, last)
-        found, done = _run(plan, inside, step, folder, planner.extra(inside), workers, runner, listen)
-        folders.append(folder)
-        inside = Inside.of(found, settings)
+    with closing(_Hands(runner)) as hands:
+        for number, step in enumerate(delivery.steps):
+            plan = planner.plan(inside, step, number)
+            folder = _folder(out, plan, inside, number == len(delivery.steps) - 1)
+            count, extra = _workers(plan, workers), planner.extra(inside)
+            found, done = _run(plan, inside, step, folder, extra, max(1, count), hands.runner(count), listen)
+            folders.append(folder)
+            inside = Inside.of(found, settings)
     return Refitted(inside.result, done, tuple(folders), delivery.counts)
+
+
+class _Hands:
+    """One pool for all steps of a delivery, which keeps the models it has compiled: a larger one takes its
+    place where a step has work for more. A runner that the caller gave is used as it is, and not closed.
+    """
+
+    def __init__(self, given: Runner | None) -> None:
+        self._given, self._size = given, -1
+        self._own: Runner | None = None
+
+    def runner(self, workers: int) -> Runner:
+        if self._given is not None:
+            return self._given
+        if self._own is None or workers > self._size:
+            self.close()
+            self._own, self._size = runner_for(workers), workers
+        return self._own
+
+    def close(self) -> None:
+        if self._own is not None:
+            self._own.close()
 
 
 @dataclass(frozen=True)
@@ -120,14 +144,20 @@ def _folder(out: str | Path | None, plan: Plan, inside: Inside, last: bool) -> P
     return base if last or out is None else base / VERSIONS / str(inside.version + 1)
 
 
+def _workers(plan: Plan, asked: int | None) -> int:
+    """Processes for a step: as many as any run would have, but never more than there are updates."""
+    work = len(plan.updates) if isinstance(plan, RefitPlan) else len(plan.fittable)
+    return min(worker_count(plan, asked), max(1, work))
+
+
 def _run(
     plan: Plan,
     inside: Inside,
     step: Step,
     folder: Path,
     extra: Mapping[str, Any],
-    workers: int | None,
-    runner: Runner | None,
+    workers: int,
+    runner: Runner,
     listen: Listener,
 ) -> tuple[Result, Executed | None]:
     """One step to its published result."""
@@ -135,18 +165,11 @@ def _run(
         if there is not None:
             return there, None
         begin = time.perf_counter()
-        work = len(plan.updates) if isinstance(plan, RefitPlan) else len(plan.fittable)
-        count = min(worker_count(plan, workers), max(1, work))
-        hands = runner or runner_for(count)
-        try:
-            if not isinstance(plan, RefitPlan):
-                executed = execute(plan, folder, hands, max(1, count), listen)
-                record = _together(plan, inside, step, extra)
-                return publish(plan, folder, time.perf_counter() - begin, record), executed
-            done = execute_refit(plan, folder, hands, max(1, count), listen)
-        finally:
-            if runner is None:
-                hands.close()
+        if not isinstance(plan, RefitPlan):
+            executed = execute(plan, folder, runner, workers, listen)
+            record = _together(plan, inside, step, extra)
+            return publish(plan, folder, time.perf_counter() - begin, record), executed
+        done = execute_refit(plan, folder, runner, workers, listen)
         final = settle(plan, done)
         record = record_of(final, done, extra)
         tables = taken_over(final, done, Parts(folder))
