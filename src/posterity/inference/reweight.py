@@ -5,6 +5,7 @@ importance sampling; Chopin, Biometrika 89:539, 2002).
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posterity.config.schema import Gates
 from posterity.inference.compiled import CompiledModel, Inputs
@@ -17,12 +18,14 @@ METHOD = "reweight"
 
 @dataclass(frozen=True, eq=False)
 class Particles:
-    """Distinct draws of a posterior: θ (S, D) and the log of what each counts (S,).
+    """Distinct draws of a posterior: θ (S, D), how many copies there are of each (S,), and the log of what a
+    copy counts (S,).
 
     C `chains` of N `draws` is the size of the posterior that is resampled from them.
     """
 
     thetas: Floats
+    copies: NDArray[np.int64]
     log_weights: Floats
     chains: int
     draws: int
@@ -41,7 +44,10 @@ def reweight(
     if not finite.any():
         return Failure("no draw of the previous posterior makes the new rows possible", METHOD)
     log_ratio = np.where(finite, log_likelihood, -np.inf) + old.log_weights
-    weights, khat = smoothed(log_ratio - log_ratio[finite].max())
+    # The tail of the ratios is that of the draws, copies and all: were a copied draw one of twice the weight,
+    # copies would look like a heavy tail.
+    each, khat = smoothed(np.repeat(log_ratio - log_ratio[finite].max(), old.copies))
+    weights = np.add.reduceat(each, np.cumsum(old.copies) - old.copies)
     sample = Sample(old.thetas, model.parameters(old.thetas, inputs), weights, khat)
     found = posterior(METHOD, sample, rng, old.draws, old.chains)
     if reasons := open_gates(found, gates):

@@ -2,13 +2,14 @@
 history of updates.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from posterity.panel import Panel
 from posterity.panel.chunks import Clock, spans
@@ -26,38 +27,86 @@ def rows_table(panel: Panel) -> pa.Table:
     return pa.table({name: names if name == "entity" else columns[name] for name in order})
 
 
-def ledger_table(panel: Panel, cut: Clock | None, version: int, before: pa.Table | None = None) -> pa.Table:
+def ledger_table(
+    panel: Panel,
+    cut: Clock | None,
+    version: int,
+    before: pa.Table | None = None,
+    appended: Collection[str] = (),
+) -> pa.Table:
     """One row an entity and chunk: its first and last time, number of rows, their digest, and the version
-    that took the last of them in. `before` is the ledger of the version before.
+    that took the last of them in.
+
+    `before` is the ledger of the version before; entities in `appended` have no other change since than
+    further rows, so that their chunks of the same number of rows are taken over without a look at the rows.
     """
     entity, chunk, bounds = spans(panel, cut)
-    digests = entity_digests(
-        panel.arrays,
+    counts = np.diff(bounds)
+    known = np.full(len(counts), -1)
+    if before is not None and appended:
+        lasting = np.isin(np.array(panel.entities, object), list(appended))
+        known = np.where(lasting[entity], _same(panel, entity, chunk, counts, before), -1)
+    digests = np.full(len(counts), None, object)
+    digests[known < 0] = _digests(panel, entity, chunk, counts, known < 0)
+    taken = pa.array(known, mask=known < 0)
+    times = pa.nulls(panel.n_rows) if panel.time is None else panel.table.column(panel.time)
+    names = pa.array(np.array(panel.entities, object)[entity], pa.string())
+    fresh = pa.array(digests, pa.string())
+    table = pa.table(
+        {
+            "entity": names,
+            "chunk": pa.array(chunk, pa.int64()),
+            "first_time": times.take(pa.array(bounds[:-1])),
+            "last_time": times.take(pa.array(bounds[1:] - 1)),
+            "n_rows": pa.array(counts, pa.int64()),
+            "digest": fresh if before is None else pc.coalesce(before["digest"].take(taken), fresh),
+        }
+    )
+    versions = pa.nulls(len(table), pa.int64())
+    if before is not None and len(table):
+        # A digest covers entity and chunk as well, so it alone tells which rows were inside already.
+        versions = before["version"].take(pc.index_in(table["digest"], before["digest"].combine_chunks()))
+    return table.append_column("version", pc.fill_null(versions, version))
+
+
+def _same(
+    panel: Panel,
+    entity: NDArray[np.int64],
+    chunk: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    before: pa.Table,
+) -> NDArray[np.int64]:
+    """Rows (k,) of the ledger before that have entity, chunk and number of rows in common; -1 where none."""
+    codes = pc.index_in(before["entity"], pa.array(panel.entities, pa.string()))
+    theirs = np.stack(
+        [codes.fill_null(-1).to_numpy(), before["chunk"].to_numpy(), before["n_rows"].to_numpy()]
+    )
+    ours = np.stack([entity, chunk, counts])
+    _, one = np.unique(np.concatenate([theirs, ours], axis=1), axis=1, return_inverse=True)
+    where = pc.index_in(pa.array(one[theirs.shape[1] :]), pa.array(one[: theirs.shape[1]]))
+    return np.asarray(where.cast(pa.int64()).fill_null(-1))
+
+
+def _digests(
+    panel: Panel,
+    entity: NDArray[np.int64],
+    chunk: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    wanted: NDArray[np.bool_],
+) -> NDArray[np.str_]:
+    """Digests of the runs of rows that are wanted."""
+    rows = np.repeat(wanted, counts)
+    runs = zip(entity[wanted], chunk[wanted], strict=True)
+    return entity_digests(
+        {name: column[rows] for name, column in panel.arrays.items()},
         entity_columns=panel.entity_columns,
-        keys=[(*panel.entity_values(panel.entities[e]), str(c)) for e, c in zip(entity, chunk, strict=True)],
+        keys=[(*panel.entity_values(panel.entities[e]), str(c)) for e, c in runs],
         time=panel.time,
         target=panel.target,
         inputs=panel.inputs,
         dated=panel.dated,
-        offsets=bounds,
+        offsets=np.concatenate([[0], np.cumsum(counts[wanted])]),
     )
-    times = pa.nulls(panel.n_rows) if panel.time is None else panel.table.column(panel.time)
-    table = pa.table(
-        {
-            "entity": pa.array(np.array(panel.entities, object)[entity], pa.string()),
-            "chunk": pa.array(chunk, pa.int64()),
-            "first_time": times.take(pa.array(bounds[:-1])),
-            "last_time": times.take(pa.array(bounds[1:] - 1)),
-            "n_rows": pa.array(np.diff(bounds), pa.int64()),
-            "digest": pa.array(digests.tolist(), pa.string()),
-        }
-    )
-    known = pa.nulls(len(table), pa.int64())
-    if before is not None and len(table):
-        # A digest covers entity and chunk as well, so it alone tells which rows were inside already.
-        where = pc.index_in(table["digest"], before["digest"].combine_chunks())
-        known = before["version"].take(where)
-    return table.append_column("version", pc.fill_null(known, version))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ def merge(
         draft.table("factors.parquet", _factors(parts, keys))
         files = taught.write(draft, record.kept) if plan.fittable else {}
         draft.table(ledger.ROWS, ledger.rows_table(plan.panel))
-        draft.table(ledger.LEDGER, ledger.ledger_table(plan.panel, plan.clock, record.version, record.ledger))
+        inside = ledger.ledger_table(plan.panel, plan.clock, record.version, record.ledger, record.appended)
+        draft.table(ledger.LEDGER, inside)
         draft.table(ledger.HISTORY, ledger.history_table(record.taken, plan.time_type, record.history))
         draft.json("lineage.json", lineage(plan, taught, record).to_dict())
         draft.text("config.yaml", to_yaml(plan.config))

@@ -24,8 +24,8 @@ class Record:
     `made` has the version and the update (fit, exact, carry, reweight, reset) of every entity's posterior,
     `parents` the fit key that the posterior came from. `labels` are what tables say of priors that come from
     earlier versions, `priors` the keys of those that this version's fits began with, `kept` the priors
-    themselves. `ledger`, `history` and `graph` are those of the version before; `taken` is what this one
-    adds. `extra` goes to the manifest.
+    themselves. `ledger`, `history` and `graph` are those of the version before; `appended` are the entities
+    whose rows in it are still the same, `taken` is what this one adds. `extra` goes to the manifest.
     """
 
     version: int = 1
@@ -36,6 +36,7 @@ class Record:
     kept: Kept | None = None
     taken: tuple[Taken, ...] = ()
     ledger: pa.Table | None = None
+    appended: frozenset[str] = frozenset()
     history: pa.Table | None = None
     graph: "Graph | None" = None
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -120,11 +120,11 @@ def _carried(model: CompiledModel, inputs: Any, old: Old, particles: bool) -> Ca
     if not particles:
         return replace(carried, doubt=doubt(thetas))
     # Copies, as resampling makes them, become one draw that counts for all of them.
-    distinct, counts = np.unique(thetas, axis=0, return_counts=True)
-    log_weights = np.log(counts)
+    distinct, copies = np.unique(thetas, axis=0, return_counts=True)
+    log_weights = np.zeros(len(distinct))
     if old.discount < 1:
-        log_weights = log_weights + carried.prior.log_density(distinct) - found.log_density(distinct)
-    return replace(carried, particles=Particles(distinct, log_weights, chains, draws))
+        log_weights = carried.prior.log_density(distinct) - found.log_density(distinct)
+    return replace(carried, particles=Particles(distinct, copies, log_weights, chains, draws))
 
 
 def shape(thetas: Floats) -> tuple[float, float]:

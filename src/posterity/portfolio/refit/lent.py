@@ -39,13 +39,20 @@ def lent(result: Result, entities: Sequence[str], reasons: Mapping[str, str]) ->
 
 def listed(table: pa.Table, names: pa.ChunkedArray) -> pa.ListArray:
     """Rows of a table, sorted by entity, as a list (perhaps empty) for each of these names, sorted too."""
+    return _lists(*_coded(table, names), len(names))
+
+
+def _coded(table: pa.Table, names: pa.ChunkedArray) -> tuple[pa.Table, NDArray[np.int32]]:
+    """Rows of these entities without the column `entity`, and which of the names each belongs to."""
     code = pc.index_in(table["entity"], names.combine_chunks())
     kept = pc.is_valid(code)
-    part, codes = table.filter(kept).drop_columns(["entity"]), code.filter(kept).to_numpy()
-    offsets = np.searchsorted(codes, np.arange(len(names) + 1))
-    return pa.ListArray.from_arrays(
-        pa.array(offsets, pa.int32()), part.combine_chunks().to_struct_array().combine_chunks()
-    )
+    return table.filter(kept).drop_columns(["entity"]), code.filter(kept).to_numpy()
+
+
+def _lists(rows: pa.Table, codes: NDArray[np.int32], count: int) -> pa.ListArray:
+    """Rows, sorted by code, as one list for every code below `count`."""
+    offsets = pa.array(np.searchsorted(codes, np.arange(count + 1)), pa.int32())
+    return pa.ListArray.from_arrays(offsets, rows.combine_chunks().to_struct_array().combine_chunks())
 
 
 def _flagged(rows: pa.Table, reasons: Mapping[str, str]) -> pa.Table:
@@ -71,13 +78,12 @@ def extended(result: Result, fresh: pa.Table, intervals: Sequence[float]) -> pa.
     """
     fresh = fresh.sort_by("entity")
     names = fresh["entity"].combine_chunks()
-    before = listed(result.table("intervals.parquet"), fresh["entity"])
-    old = flattened(pa.table({"entity": names, "intervals": before}), "intervals")
-    new = flattened(fresh, "intervals")
-    whole = pa.concat_tables([old, new.select(old.column_names).cast(old.schema)])
-    code = pc.index_in(whole["entity"], names).to_numpy()
-    whole = whole.take(pa.array(np.argsort(code, kind="stable")))
-    lists = listed(whole, fresh["entity"])
+    old, theirs = _coded(result.table("intervals.parquet"), fresh["entity"])
+    new, ours = _coded(flattened(fresh, "intervals"), fresh["entity"])
+    codes = np.concatenate([theirs, ours])
+    order = np.argsort(codes, kind="stable")
+    whole = pa.concat_tables([old, new.select(old.column_names).cast(old.schema)]).take(pa.array(order))
+    lists = _lists(whole, codes[order], len(names))
     columns = {"intervals": lists, **_scores(whole, lists.offsets.to_numpy(), intervals)}
     about = result.table("entities.parquet")
     at = pc.index_in(names, about["entity"].combine_chunks())

@@ -74,10 +74,19 @@ def record_of(plan: RefitPlan, done: Updated, extra: Mapping[str, Any]) -> Recor
         kept=_kept(plan, set(labels.values())),
         taken=_taken(plan, done, {e: made[e][1] for e in plan.updates}),
         ledger=result.table(LEDGER),
+        appended=_appended(plan),
         history=plan.inside.history,
         graph=result.graph,
         extra=extra,
     )
+
+
+def _appended(plan: RefitPlan) -> frozenset[str]:
+    """Entities whose rows of the version before are all still there as they were."""
+    before = plan.inside.result.config
+    if (before.data, before.model) != (plan.config.data, plan.config.model):
+        return frozenset()
+    return frozenset(e for e in plan.panel.entities if not plan.step.changes.get(e))
 
 
 def mode_of(plan: RefitPlan, done: Updated, entity: str) -> str:
