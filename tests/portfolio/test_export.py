@@ -1,6 +1,7 @@
 """The trained configuration: the old wrapper's traps one by one, and what comes out of a result."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ import pytest
 
 from benchmarks.old_rule import old_rule
 from posterity.cli import main
-from posterity.config import Config, PriorSpec, load, loads, to_yaml
+from posterity.config import Config, PriorSpec, from_dict, load, loads, to_yaml
 from posterity.errors import ConfigError, ResultError
 from posterity.inference import compiled
 from posterity.inference.compiled import CompiledModel
 from posterity.models import build, describe
 from posterity.panel.reading import read
 from posterity.portfolio import prior_file
-from posterity.portfolio.export import Exported, export
+from posterity.portfolio.export import Exported, _limits, export
 from posterity.portfolio.portfolio import Portfolio
 from posterity.portfolio.result import Result
 from tests.entities import configuration, prior
@@ -171,6 +172,14 @@ def test_the_command_writes_a_configuration_that_names_its_prior(
     assert found.entries[0] == "lambda_val_log__"
     with pytest.raises(SystemExit, match="2"):
         main(["export", str(example.path), ENTITY, "--out", "alpha.txt"])
+
+
+def test_what_a_prior_may_count_for_is_exported_with_it(example: Result) -> None:
+    limits = {"robust": 0.3, "max_prior_rows": 5.0}
+    assert _limits(from_dict({**SMALL, "transfer": limits})) == limits
+    done = replace(export(example, ENTITY), limits=limits)
+    assert done.config.transfer is not None
+    assert (done.config.transfer.robust, done.config.transfer.max_prior_rows) == (0.3, 5.0)
 
 
 def test_transforms_and_nested_priors_come_back_on_their_own_scale() -> None:

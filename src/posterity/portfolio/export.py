@@ -7,7 +7,7 @@ unconstrained scale of the trained model, which the configuration names and a fi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -37,11 +37,14 @@ _KEYS = ("entity", "chain", "draw")
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """A trained configuration: `plain` with independent priors alone, and the joint `prior` beside it."""
+    """A trained configuration: `plain` with independent priors alone, and the joint `prior` beside it, under
+    the same `limits` (robust, max_prior_rows) as priors had in the configuration that was trained.
+    """
 
     plain: Config
     prior: Prior
     notes: tuple[str, ...] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def config(self) -> Config:
@@ -51,7 +54,7 @@ class Exported:
     def naming(self, file: str) -> dict[str, Any]:
         """The configuration in plain values, its joint prior in `file`."""
         values = to_dict(self.plain)
-        values["transfer"] = {"rules": [{"learn": "*", "from": {"file": file}}]}
+        values["transfer"] = {"rules": [{"learn": "*", "from": {"file": file}}], **self.limits}
         return values
 
     def write(self, path: str | Path) -> tuple[Path, Path]:
@@ -100,7 +103,14 @@ def export(result: Result, entity: str) -> Exported:
         structure=Structure.of(description),
         marginals=_marginals(trained, found, columns),
     )
-    return Exported(plain, prior, tuple(" ".join(note.split()) for note in notes))
+    return Exported(plain, prior, tuple(" ".join(note.split()) for note in notes), _limits(config))
+
+
+def _limits(config: Config) -> dict[str, Any]:
+    """What a configuration says of how much any transferred prior may count for."""
+    if config.transfer is None:
+        return {}
+    return {"robust": config.transfer.robust, "max_prior_rows": config.transfer.max_prior_rows}
 
 
 def _draws(result: Result, entity: str) -> dict[str, Floats]:

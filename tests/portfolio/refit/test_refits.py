@@ -123,6 +123,16 @@ def test_chunks_are_versions(base: Result, rows: pd.DataFrame, tmp_path: Path) -
     same(result, done.result, "entities", "draws", "ledger", "rows")
 
 
+def test_a_folder_that_is_taken_is_refused_before_any_step_is_written(
+    base: Result, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    out = tmp_path / "taken"
+    Portfolio(base.config).fit(weeks(rows, 0, 8), out=out, workers=0)
+    with pytest.raises(ResultError, match="write to another folder"):
+        run(base, weeks(rows, FIRST, 24), out)
+    assert not (out / "versions").exists()
+
+
 @pytest.mark.parametrize("mode", ["exact", "carry", "reweight"])
 def test_rows_that_are_inside_are_never_counted_again(
     base: Result, rows: pd.DataFrame, tmp_path: Path, mode: str

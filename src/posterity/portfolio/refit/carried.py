@@ -20,7 +20,7 @@ SKEWED, PEAKED = 0.5, 1.0
 """Skewness and excess kurtosis of a whitened entry of θ up to which a Gaussian carries a posterior. Beyond
 them what it misses would move the next posterior: fitted exactly, that is off by nothing, and no slower than
 fitting a mixture that would do."""
-FAR = 1.5
+FAR = 1.0
 """Old sds that a mean may move by: what a Gaussian says further out is not what the posterior said there."""
 BATCH = 50
 """Entities handed over at once."""

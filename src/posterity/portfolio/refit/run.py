@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from posterity.config import Config, with_overrides
+from posterity.errors import ResultError
 from posterity.panel.reading import Source
 from posterity.portfolio.dispatch import Listener
 from posterity.portfolio.execute import Executed, execute
@@ -24,8 +25,9 @@ from posterity.portfolio.refit.modes import EXACT, NEWCOMER
 from posterity.portfolio.refit.plan import RefitPlan, check, make_refit_plan, together_because
 from posterity.portfolio.refit.settle import record_of, settle, taken_over
 from posterity.portfolio.refit.updates import updates
-from posterity.portfolio.result import Result
+from posterity.portfolio.result import Result, open_result
 from posterity.portfolio.runners import Runner, runner_for
+from posterity.portfolio.store import published
 
 VERSIONS = "versions"
 """Folder inside a refit's, where the versions between the base and the last one lie."""
@@ -83,6 +85,7 @@ def refit(
     check(settings)
     inside = Inside.of(result, settings)
     delivery = arrivals(inside, rows)
+    _free(out, inside)
     planner = _Planner(delivery)
     folders, done = [], None
     with closing(_Hands(runner)) as hands:
@@ -142,6 +145,20 @@ class _Planner:
 def _folder(out: str | Path | None, plan: Plan, inside: Inside, last: bool) -> Path:
     base = RUNS / plan.config.name / plan.run_key[:12] if out is None else Path(out)
     return base if last or out is None else base / VERSIONS / str(inside.version + 1)
+
+
+def _free(out: str | Path | None, inside: Inside) -> None:
+    """Raise ResultError where `out` holds a result that no refit of this one can have left: before any step
+    writes, for the last one would find it only when the others are done.
+    """
+    if out is None or not published(Path(out)):
+        return
+    parent = open_result(out).manifest.extra.get("parent")
+    if parent is None or parent["version"] < inside.version:
+        raise ResultError(
+            f"{out} holds another finished result; results are never changed: write to another folder, or "
+            "leave out --out to get one named by its inputs"
+        )
 
 
 def _workers(plan: Plan, asked: int | None) -> int:

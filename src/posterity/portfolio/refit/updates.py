@@ -9,7 +9,7 @@ from posterity.portfolio.refit.arrivals import Changes, Step
 from posterity.portfolio.refit.inside import Inside
 from posterity.portfolio.refit.modes import CARRY, EXACT, NEWCOMER, REWEIGHT
 
-BULK = 6
+BULK = 8
 """Old rows to a new one from which on a posterior is carried. Below, new rows say much beside the old ones
 and the old posterior's shape matters most; and there an exact fit has few rows to look at."""
 
