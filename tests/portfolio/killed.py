@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import posterity
 from posterity import Portfolio, Result
 from posterity.inference import compiled
 from posterity.portfolio.refit.run import refit
+from tests.portfolio.refitted import carry_everything
 from tests.portfolio.small import SMALL, panel
 
 SOURCE = str(Path(posterity.__file__).parent)
@@ -65,8 +67,14 @@ class Watch:
 
 
 def main() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        carry_everything(patch)
+        patch.setattr(compiled, "NUMBA", compiled.VECTORS)
+        killed()
+
+
+def killed() -> None:
     folder, seed, kills = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    compiled.NUMBA = compiled.VECTORS
     base, delivery = begun(folder / "base")
     whole = taken_in(base, delivery, folder / "warm")
     with Watch() as watch:

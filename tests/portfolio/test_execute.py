@@ -244,3 +244,28 @@ def test_a_result_names_the_data_that_were_really_read(tmp_path: Path) -> None:
         assert result.config.data.source == named
         (node,) = (n for n in result.graph.nodes if n.kind == "data")
         assert node.attributes["source"] == named
+
+
+ORPHANS = """
+import os, time
+from posterity.portfolio.runners import Processes
+
+class Nap:
+    title = "nap"
+
+def sleeping(_):
+    print(os.getpid(), flush=True)
+    time.sleep(120)
+
+list(Processes(1).run(sleeping, [Nap()]))
+"""
+
+
+def test_workers_of_a_killed_run_go_with_it() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    os.kill(worker, 0)  # it is there
+    parent.kill()
+    # The pipe ends when the last process that writes to it is gone, long before the nap is over.
+    parent.communicate(timeout=60)

@@ -45,8 +45,10 @@ def test_a_result_that_differs_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     from posterity.inference import compiled
     from posterity.portfolio.refit.run import refit
     from tests.portfolio.killed import begun, different
+    from tests.portfolio.refitted import carry_everything
 
     monkeypatch.setattr(compiled, "NUMBA", compiled.VECTORS)
+    carry_everything(monkeypatch)
     base, delivery = begun(tmp_path / "base")
     one, same = (refit(base, delivery, out=tmp_path / n, workers=0).result for n in ("a", "b"))
     assert list(different(same, one)) == []

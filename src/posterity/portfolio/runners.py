@@ -1,5 +1,8 @@
 """What work is mapped over. A runner only runs; what to do about dead workers is its caller's business."""
 
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -7,6 +10,9 @@ from typing import Any, Protocol
 
 import loky
 import threadpoolctl
+
+ORPHANED = 0.5
+"""Seconds between two looks at whether the parent is still there."""
 
 
 class WorkerDied(Exception):  # noqa: N818 - an event that callers handle, named as one
@@ -70,7 +76,9 @@ class Processes:
         if not items:
             return
         if self._pool is None:
-            self._pool = loky.ProcessPoolExecutor(max_workers=self.workers, timeout=60)
+            self._pool = loky.ProcessPoolExecutor(
+                max_workers=self.workers, timeout=60, initializer=leave_with_parent
+            )
         whole = False
         try:
             futures = {self._pool.submit(one_thread, function, item): item for item in items}
@@ -91,6 +99,20 @@ class Processes:
         if self._pool is not None:
             self._pool.shutdown(wait=True, kill_workers=True)
             self._pool = None
+
+
+def leave_with_parent() -> None:
+    """In a worker: end within a second of the process that started it, were that killed. Nobody waits for
+    what an orphan computes, and the rerun needs its core.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(ORPHANED)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="leave-with-parent", daemon=True).start()
 
 
 def one_thread[A, R](function: Callable[[A], R], argument: A) -> R:
