@@ -32,6 +32,15 @@ def test_translation():
     assert config.inference.target_accept == 0.9
 
 
+def test_a_name_that_repeats_the_parameters_is_left_out():
+    old = copy.deepcopy(OLD) | HERE | {"function": "negative_exponential"}
+    old["variable_params"]["lambda_val"]["params"]["name"] = "lambda_val"
+    assert from_dict(old).model.parameters["lambda_val"].kwargs == {"sigma": 1}
+    old["variable_params"]["lambda_val"]["params"]["name"] = "other"
+    with pytest.raises(ConfigError, match="name"):
+        from_dict(old)
+
+
 def test_sample_params_may_be_missing_and_sigma_may_be_declared():
     old = copy.deepcopy(OLD) | HERE | {"function": "my.curves:adoption"}
     del old["sample_params"]

@@ -85,12 +85,22 @@ def _model(values: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
             )
         )
         parameters = {}
+    parameters = {name: _unnamed(name, spec) for name, spec in parameters.items()}
     sigma: Any = "sigma" if "sigma" in parameters else {"dist": "HalfNormal", "kwargs": {"sigma": 1}}
     return {
         "parameters": dict(parameters),
         "quantities": {"curve": _curve(values, set(parameters) - {"sigma"}, findings)},
         "likelihood": {"dist": "Normal", "kwargs": {"mu": "curve", "sigma": sigma}},
     }
+
+
+def _unnamed(name: str, spec: Any) -> Any:
+    """Without `params.name`, which PyMC wanted and which repeats the parameter's name."""
+    if not isinstance(spec, dict) or not isinstance(params := spec.get("params"), dict):
+        return spec
+    if params.get("name") != name:
+        return spec
+    return {**spec, "params": {key: value for key, value in params.items() if key != "name"}}
 
 
 def _curve(values: dict[str, Any], parameters: set[str], findings: list[Finding]) -> dict[str, Any]:
