@@ -8,15 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from posterity.estimators import BayesianClassifier as BayesianClassifier
+    from posterity.estimators import BayesianRegressor as BayesianRegressor
     from posterity.portfolio.backtest import Backtest as Backtest
     from posterity.portfolio.backtest import backtest as backtest
     from posterity.portfolio.portfolio import Portfolio as Portfolio
     from posterity.portfolio.result import Result as Result
     from posterity.portfolio.result import open_result as open
 
-__all__ = ["Backtest", "Portfolio", "Result", "backtest", "open"]
+__all__ = ["Backtest", "BayesianClassifier", "BayesianRegressor", "Portfolio", "Result", "backtest", "open"]
 
 _PLACES = {
+    "BayesianClassifier": ("posterity.estimators", "BayesianClassifier"),
+    "BayesianRegressor": ("posterity.estimators", "BayesianRegressor"),
     "Backtest": ("posterity.portfolio.backtest", "Backtest"),
     "backtest": ("posterity.portfolio.backtest", "backtest"),
     "Portfolio": ("posterity.portfolio.portfolio", "Portfolio"),
