@@ -6,7 +6,8 @@ Names, schedules and parameters are those of the file, whose deployments these t
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import flows.defaults  # noqa: F401  Prefect reads its settings when it is impor
 
 # isort: split
 import yaml
-from prefect import serve
+from prefect import get_client, serve
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Cron
 from prefect.settings import get_current_settings
 
@@ -45,6 +48,18 @@ def flow_of(what: Mapping[str, Any]) -> Any:
     return getattr(import_module(file.removesuffix(".py").replace("/", ".")), name)
 
 
+def make_room(served: Sequence[RunnerDeployment]) -> None:
+    """Remove deployments of these names that `prefect deploy` made: their place is in a work pool, which an
+    update leaves as it is, and their runs would look there for code. What has run stays recorded.
+    """
+    with get_client(sync_client=True) as client:
+        for deployment in served:
+            with suppress(ObjectNotFound):
+                there = client.read_deployment_by_name(f"{deployment.flow_name}/{deployment.name}")
+                if there.work_pool_name is not None:
+                    client.delete_deployment(there.id)
+
+
 def main() -> int:
     """Serve until stopped; runs in progress are waited for."""
     if get_current_settings().api.url is None:
@@ -63,6 +78,7 @@ def main() -> int:
         )
         for what in deployments()
     ]
+    make_room(served)
     serve(*served)
     return 0
 

@@ -237,3 +237,17 @@ def test_mistakes_as_processes(place: Path) -> None:
     assert unknown.code != 0
     assert "Traceback" not in unknown.err
     assert "fit" in unknown.err + unknown.out
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(posterity: Command, place: Path) -> None:
+    fitted(posterity, place)
+    command = [str(COMMAND), "predict", str(place / "run"), "--horizon", "2000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline(), process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=120) == 141
+    assert "P01" in first[1]
+    assert ",21," in first[1]  # weeks are whole numbers, as they were

@@ -5,6 +5,7 @@ or configuration (nothing was written). Heavy libraries are imported inside comm
 once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"posterity: {type(error).__name__}", file=sys.stderr)
         print(error, file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # whoever read has seen enough: `posterity predict ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         print("\nstopped; run the same command again and it goes on where it was", file=sys.stderr)
         sys.exit(130)

@@ -39,7 +39,7 @@ def fit(
     *,
     data: Data = None,
     out: Annotated[
-        Path | None, Parameter(help="Result folder; default runs/<name>/<key of the inputs>.")
+        Path | None, Parameter(help="Result folder; default runs/NAME/KEY, the key being that of the inputs.")
     ] = None,
     method: Annotated[
         Literal["auto", "laplace", "nuts"] | None, Parameter(help="Overrides inference.method.")
@@ -86,7 +86,8 @@ def refit(
         str, Parameter(help="The delivery: new rows, or the whole panel again; file, folder, glob or URL.")
     ],
     out: Annotated[
-        Path | None, Parameter(help="Folder of the new version; default runs/<name>/<key of the inputs>.")
+        Path | None,
+        Parameter(help="Folder of the new version; default runs/NAME/KEY, the key being that of the inputs."),
     ] = None,
     mode: Annotated[
         Literal["exact", "carry", "reweight"] | None,
@@ -100,7 +101,7 @@ def refit(
 ) -> int:
     """Take new rows into the posteriors of a result; every chunk of time makes a version of its own.
 
-    RESULT is a folder, runs:/<MLflow run id>, models:/<name>@<alias>, or `latest` of the portfolio that
+    RESULT is a folder, runs:/RUN_ID of MLflow, models:/NAME@ALIAS, or `latest` of the portfolio that
     --config names. Rows that are inside already are not counted again. A refit that was stopped goes on where
     it was.
     """
@@ -267,7 +268,7 @@ def schema() -> int:
 def simulate(
     panel: Literal["adoption", "dose-response"],
     *,
-    out: Annotated[Path, Parameter(help="Folder for <panel>.parquet and <panel>_truth.parquet.")],
+    out: Annotated[Path, Parameter(help="Folder for PANEL.parquet and PANEL_truth.parquet.")],
     products: Annotated[int, Parameter(help="adoption: products, each in every region.")] = 24,
     regions: Annotated[int, Parameter(help="adoption: regions.")] = 5,
     weeks: Annotated[int, Parameter(help="adoption: rows an entity.")] = 52,

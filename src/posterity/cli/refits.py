@@ -163,6 +163,6 @@ def _about(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _time(value: Any) -> str:
-    """Midnight is the day."""
-    text = str(value)
+    """Midnight is the day; whole numbers, which a table with gaps holds as decimals, are whole."""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     return text.removesuffix("T00:00:00.000Z").removesuffix("T00:00:00.000")

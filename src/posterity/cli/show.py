@@ -163,7 +163,7 @@ def entity(result: "Result", entity: str) -> None:
         rich.print(escape(facts["reason"]))
     rich.print(
         f"{facts['n_rows']:,} rows, {facts['first_time']} to {facts['last_time']}; "
-        f"prior {escape(str(facts['prior']))}{_of_prior(facts)}"
+        f"prior {escape(_prior(facts))}{_of_prior(facts)}"
     )
     mass = max(result.config.intervals)
     chains = any(row["rhat"] is not None for row in facts["parameters"])
@@ -177,6 +177,13 @@ def entity(result: "Result", entity: str) -> None:
         numbers = [_number(row["mean"]), _number(row["sd"]), bounds, ess]
         table.add_row(row["parameter"], *numbers, *([_number(row["rhat"])] if chains else []))
     Console().print(table)
+
+
+def _prior(facts: Mapping[str, Any]) -> str:
+    """What the posterior began with; a carried one with the posterior before."""
+    if facts.get("update") in ("carry", "reweight"):
+        return f"the posterior before, which began with {facts['prior']}"
+    return str(facts["prior"])
 
 
 def _of_prior(facts: Mapping[str, Any]) -> str:
@@ -202,6 +209,8 @@ def lineage(graph: "Graph", entity: str) -> None:
             Console().print(f"[dim]{len(teachers):,} entities taught, {MOST_TEACHERS} of them shown[/]")
         Console().print(f"[cyan]{node.kind}[/] {escape(node.id.partition(':')[2][:12])}")
         facts = {k: v for k, v in node.attributes.items() if v not in (None, {}, [])}
+        if node.kind == "config":  # as long as the file
+            facts["values"] = "in config.yaml; --json prints them"
         for name, value in ({"": facts} if node.kind == "versions" else facts).items():
             shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
             Console().print(

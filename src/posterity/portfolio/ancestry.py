@@ -26,7 +26,12 @@ def _of_run(plan: Plan, taught: Taught, record: Record) -> Graph:
     """What this run did: the fits of its version, and where they came from."""
     panel, config = plan.panel, plan.config
     numbers = {name: value.tolist() for name, value in plan.description.numbers.items()}
-    data = {"source": config.data.source, "rows": panel.n_rows, "entities": len(panel.entities)}
+    from_where = (
+        {"delivery": record.extra["delivery"]}
+        if record.version > 1 and "delivery" in record.extra
+        else {"source": config.data.source}
+    )
+    data = {**from_where, "rows": panel.n_rows, "entities": len(panel.entities)}
     code = versions()
     values = config.model_dump(mode="json")
     configured = _node("config", values, {"name": config.name, "values": values})

@@ -31,10 +31,12 @@ def next_rows(result: "Result", horizon: int) -> pd.DataFrame:
     times = result.intervals.groupby("entity", sort=False)["time"]
     step = times.agg(lambda t: t.diff().median()).fillna(_unit(result.intervals["time"]))
     last = times.max()
-    frames = []
+    frames, whole = [], pd.api.types.is_integer_dtype(result.intervals["time"])
     for about in fitted.to_dict("records"):
         entity = about["entity"]
         future = [last[entity] + (i + 1) * step[entity] for i in range(horizon)]
+        if whole and step[entity] % 1 == 0:
+            future = [int(t) for t in future]
         frames.append(pd.DataFrame({**{c: about[c] for c in config.data.entity}, time: future}))
     return pd.concat(frames, ignore_index=True)
 

@@ -22,12 +22,20 @@ if TYPE_CHECKING:
     from posterity.portfolio.result import Result
 
 
-def predict(result: "Result", rows: Source, interval: float | Sequence[float] = 0.9) -> pd.DataFrame:
+CELLS, FEWEST = 100_000, 2_000
+"""Draws times rows of an entity that a prediction computes, and draws that it uses at least, if there are so
+many: bounds of thousands of rows do not need every draw.
+"""
+
+
+def predict(
+    result: "Result", rows: Source, interval: float | Sequence[float] = 0.9, *, expected: bool = True
+) -> pd.DataFrame:
     """Posterior predictive distribution and expected curve at new rows: a row out for each row in, by entity.
 
     `rows` needs the entity columns and the model's inputs, no target. Columns: those, `status`, then `mean`,
     `median`, `lower_P` and `upper_P` of a new observation, and the same with `expected_` before them of the
-    curve itself. Entities without a posterior give missing values.
+    curve itself, unless `expected` is false. Entities without a posterior give missing values.
 
     Where errors depend on the row before (`errors: ar1`), each row is predicted given the last observed row
     before the entity's first row in `rows`: forecasts fan out from the last observation instead of from the
@@ -52,13 +60,18 @@ def predict(result: "Result", rows: Source, interval: float | Sequence[float] = 
             ]
         )
     model = compiled(description)
-    tables = [_entity(result, model, panel, entity, masses) for entity in panel.entities]
+    tables = [_entity(result, model, panel, entity, masses, expected) for entity in panel.entities]
     table: pd.DataFrame = pa.concat_tables(tables, promote_options="default").to_pandas()
     return table
 
 
 def _entity(
-    result: "Result", model: CompiledModel, panel: Panel, entity: str, masses: tuple[float, ...]
+    result: "Result",
+    model: CompiledModel,
+    panel: Panel,
+    entity: str,
+    masses: tuple[float, ...],
+    expected: bool,
 ) -> pa.Table:
     rows, about = panel.rows(entity), result.entity_row(entity)
     columns: dict[str, Any] = dict(
@@ -71,10 +84,10 @@ def _entity(
     columns["status"] = [about["status"]] * rows.n
     drawn = entity_draws(result, model, entity, rows)
     if drawn is not None:
-        observed, expected = drawn
+        observed, curve = drawn
         columns |= summarise(observed, masses).columns("", masses)
-        if expected is not None:
-            columns |= summarise(expected, masses).columns("expected_", masses)
+        if expected and curve is not None:
+            columns |= summarise(curve, masses).columns("expected_", masses)
     return pa.table(columns)
 
 
@@ -88,7 +101,9 @@ def entity_draws(
     if not draws.num_rows:
         return None
     description = model.description
-    values = np.column_stack([draws[name].to_numpy() for name in model.parameter_names])
+    most = max(FEWEST, CELLS // max(rows.n, 1))
+    thin = slice(None, None, -(-draws.num_rows // most))
+    values = np.column_stack([draws[name].to_numpy()[thin] for name in model.parameter_names])
     key = result.entity_row(entity)["fit_key"]
     rng = np.random.default_rng(Seeds.of(result.config.inference.seed, key).predict)
     last = rows_before(result, description, entity, rows) if description.context else None

@@ -80,7 +80,7 @@ class Server:
         found = {name: np.full(len(given), np.nan) for name in NUMBERS}
         status = np.full(len(given), UNKNOWN, dtype=object)
         if known.any():
-            table = predict(self.result, given[known], interval)
+            table = predict(self.result, given[known], interval, expected=False)
             status[known] = table["status"].to_numpy()
             for name, theirs in zip(NUMBERS, _names(interval), strict=True):
                 if theirs in table:

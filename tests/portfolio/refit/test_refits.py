@@ -123,6 +123,22 @@ def test_chunks_are_versions(base: Result, rows: pd.DataFrame, tmp_path: Path) -
     same(result, done.result, "entities", "draws", "ledger", "rows")
 
 
+def test_every_version_says_what_of_the_delivery_it_took_and_where_that_lay(
+    base: Result, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = weeks(rows, 8, 20)
+    table.to_parquet(tmp_path / "chunk.parquet")
+    done = refit(base, str(tmp_path / "chunk.parquet"), mode="exact", out=tmp_path / "out", workers=0)
+    each = [open_result(folder) for folder in done.versions]
+    assert [r.manifest.extra["rows"] for r in each] == [
+        {"new": 24, "repeated": 24, "vanished": 0},
+        {"new": 24},
+    ]
+    data = [n.attributes for n in done.result.lineage(ENTITIES[0]).nodes if n.kind == "data"]
+    came = [about.get("delivery") for about in data]
+    assert came.count(str(tmp_path / "chunk.parquet")) == 2  # of three versions
+
+
 def test_a_folder_that_is_taken_is_refused_before_any_step_is_written(
     base: Result, rows: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -86,13 +86,13 @@ def refit(
     inside = Inside.of(result, settings)
     delivery = arrivals(inside, rows)
     _free(out, inside)
-    planner = _Planner(delivery)
+    planner = _Planner(delivery, str(rows) if isinstance(rows, str | Path) else None)
     folders, done = [], None
     with closing(_Hands(runner)) as hands:
         for number, step in enumerate(delivery.steps):
             plan = planner.plan(inside, step, number)
             folder = _folder(out, plan, inside, number == len(delivery.steps) - 1)
-            count, extra = _workers(plan, workers), planner.extra(inside)
+            count, extra = _workers(plan, workers), planner.extra(inside, number)
             found, done = _run(plan, inside, step, folder, extra, max(1, count), hands.runner(count), listen)
             folders.append(folder)
             inside = Inside.of(found, settings)
@@ -124,6 +124,7 @@ class _Hands:
 @dataclass(frozen=True)
 class _Planner:
     delivery: Arrivals
+    source: str | None
 
     def plan(self, inside: Inside, step: Step, number: int) -> Plan:
         left_out = self.delivery.left_out if number == 0 else {}
@@ -135,11 +136,17 @@ class _Planner:
         plan = make_refit_plan(inside, step, mine)
         return replace(plan, panel=plan.panel.with_reasons({}, self.delivery.notices))
 
-    def extra(self, inside: Inside) -> dict[str, Any]:
+    def extra(self, inside: Inside, number: int) -> dict[str, Any]:
+        """What the manifest says of a version: its parent, and what of the delivery it took in."""
         manifest, path = inside.result.manifest, inside.result.path
         parent = {"run_key": manifest.run_key, "path": str(path.resolve()), "version": inside.version}
-        rows = {kind: int(n) for kind, n in sorted(self.delivery.counts.items())}
-        return {"parent": parent, "rows": rows}
+        later = [0 if step.rows is None else step.rows.n_rows for step in self.delivery.steps[1:]]
+        if number:
+            rows = {"new": later[number - 1]}
+        else:
+            rows = {kind: int(n) for kind, n in sorted(self.delivery.counts.items())}
+            rows |= {"new": rows["new"] - sum(later)} if "new" in rows else {}
+        return {"parent": parent, "rows": rows, "delivery": self.source}
 
 
 def _folder(out: str | Path | None, plan: Plan, inside: Inside, last: bool) -> Path:
@@ -156,8 +163,8 @@ def _free(out: str | Path | None, inside: Inside) -> None:
     parent = open_result(out).manifest.extra.get("parent")
     if parent is None or parent["version"] < inside.version:
         raise ResultError(
-            f"{out} holds another finished result; results are never changed: write to another folder, or "
-            "leave out --out to get one named by its inputs"
+            f"{out} holds a finished result of other inputs; results are never changed: write to another "
+            "folder, or leave out --out to get one named by its inputs"
         )
 
 
