@@ -1,14 +1,18 @@
 """The sections of a configuration. Shapes, types and ranges live here; what spans sections is in
 `names.py`."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from posterity.config.build import Build, spelt_out
+from posterity.config.distributions import DISTRIBUTIONS, Distribution
 from posterity.config.frozen import FrozenDict
 from posterity.config.history import Memory
 from posterity.config.priors import (
+    Ar1,
     Frozen,
     Likelihood,
     Name,
@@ -53,14 +57,42 @@ class Model(Section):
     quantities: Annotated[dict[str, Quantity], Frozen] = Field(default_factory=FrozenDict)
     """Name -> function of columns, parameters and earlier quantities, in order."""
 
-    likelihood: Likelihood
-    """How the target scatters."""
+    likelihood: Likelihood | None = None
+    """How the target scatters; absent only where a function of one's own says so."""
+
+    build: Annotated[Build | None, BeforeValidator(spelt_out, json_schema_input_type=Build | str | None)] = (
+        None
+    )
+    """A model of one's own: `package.module:function` in place of quantities and likelihood."""
 
     coords: Annotated[
         dict[str, Annotated[tuple[Label, ...], Field(min_length=1), BeforeValidator(listed_values)]], Frozen
     ] = Field(default_factory=FrozenDict)
     """Labels of dimensions that are no column of the panel (those take the column's sorted distinct
     values)."""
+
+    @property
+    def family(self) -> Distribution:
+        """The distribution of the target, or what is known of it where a function makes it."""
+        if self.build is not None:
+            return self.build.family
+        assert self.likelihood is not None
+        return DISTRIBUTIONS[self.likelihood.dist]
+
+    @property
+    def nested(self) -> Mapping[str, PriorSpec]:
+        """Parameters declared inside the likelihood: name -> prior."""
+        return {} if self.likelihood is None else self.likelihood.nested
+
+    @property
+    def observed(self) -> Mapping[str, Any]:
+        """Arguments of the target's distribution; none where a function makes it."""
+        return {} if self.likelihood is None else self.likelihood.kwargs
+
+    @property
+    def errors(self) -> Ar1 | None:
+        """Dependence of each row on the one before."""
+        return None if self.likelihood is None else self.likelihood.errors
 
 
 class Inference(Section):

@@ -7,7 +7,7 @@ import yaml
 
 from posterity.config.findings import dotted
 from posterity.config.loading import from_dict
-from posterity.config.priors import PriorSpec
+from posterity.config.priors import Likelihood, PriorSpec
 from posterity.config.schema import Config
 from posterity.config.transfer import Transfer
 from posterity.config.values import scalar
@@ -25,15 +25,12 @@ def to_dict(config: Config) -> dict[str, Any]:
     }
     if not model.history:
         del data["model"]["history"]
-    likelihood: dict[str, Any] = {"dist": model.likelihood.dist}
-    if model.likelihood.kwargs:
-        likelihood["kwargs"] = {
-            name: value.to_dict() if isinstance(value, PriorSpec) else value
-            for name, value in model.likelihood.kwargs.items()
-        }
-    if model.likelihood.errors is not None:
-        likelihood["errors"] = {"ar1": {"rho": model.likelihood.errors.rho.to_dict()}}
-    data["model"]["likelihood"] = likelihood
+    if model.build is None:
+        del data["model"]["build"]
+    if model.likelihood is None:
+        del data["model"]["likelihood"]
+    else:
+        data["model"]["likelihood"] = _likelihood(model.likelihood)
     if config.transfer is not None:
         spread = config.transfer.pool.spread
         data["transfer"]["pool"]["spread"] = {name: prior.to_dict() for name, prior in spread.items()}
@@ -41,6 +38,18 @@ def to_dict(config: Config) -> dict[str, Any]:
             if isinstance(rule["from"], dict):
                 rule["from"] = {kind: name for kind, name in rule["from"].items() if name is not None}
     return {key: _plain(value) for key, value in data.items()}
+
+
+def _likelihood(likelihood: Likelihood) -> dict[str, Any]:
+    data: dict[str, Any] = {"dist": likelihood.dist}
+    if likelihood.kwargs:
+        data["kwargs"] = {
+            name: value.to_dict() if isinstance(value, PriorSpec) else value
+            for name, value in likelihood.kwargs.items()
+        }
+    if likelihood.errors is not None:
+        data["errors"] = {"ar1": {"rho": likelihood.errors.rho.to_dict()}}
+    return data
 
 
 def to_yaml(config: Config) -> str:

@@ -88,6 +88,11 @@ class CompiledModel:
         return len(self.owners)
 
     @property
+    def target_dtype(self) -> str:
+        """Of the target: int64 where it counts something."""
+        return str(self.graph.symbols[self.input_names.index(TARGET)].type.dtype)
+
+    @property
     def owners(self) -> tuple[str, ...]:
         """For every entry of θ the parameter whose prior created it (D,)."""
         return self.graph.owners
@@ -163,6 +168,15 @@ class CompiledModel:
         function, rngs = self._step
         reseed_rngs(rngs, int(rng.integers(2**62)))
         observed, *expected = (values[:, 0] for values in function(parameters, *inputs))
+        return observed, expected[0] if expected else None
+
+    def follow(
+        self, parameters: Floats, targets: NDArray[Any], inputs: Inputs, rng: np.random.Generator
+    ) -> tuple[Floats, Floats | None]:
+        """The same (S, n) where each draw has targets (S, n) of its own, on which rows depend."""
+        function, rngs = self._follow
+        reseed_rngs(rngs, int(rng.integers(2**62)))
+        observed, *expected = function(parameters, targets, *inputs)
         return observed, expected[0] if expected else None
 
     def starts(self, inputs: Inputs, seed: int, draws: int) -> Floats:
@@ -245,6 +259,12 @@ class CompiledModel:
     @cached_property
     def _step(self) -> tuple[Any, list[Any]]:
         inputs, outputs = self.graph.step()
+        rngs = list(collect_default_updates(outputs))
+        return _compile(inputs, outputs, **VECTORS), rngs
+
+    @cached_property
+    def _follow(self) -> tuple[Any, list[Any]]:
+        inputs, outputs = self.graph.following()
         rngs = list(collect_default_updates(outputs))
         return _compile(inputs, outputs, **VECTORS), rngs
 

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from pymc.initial_point import make_initial_point_expression
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import graph_inputs
-from pytensor.tensor.random.op import RandomVariable
-from pytensor.tensor.type_other import NoneTypeT
 
+from posterity.inference.spreading import spread
 from posterity.models import BuiltModel, history
 from posterity.models.build import TARGET
 from posterity.models.mixtures import LogMixture, LogMixtureExpansion, MixtureInputs
@@ -142,11 +141,22 @@ class Graph:
         predicted = vectorize_graph(outputs, {**batches, **self._parts(self._drawn, cuts)})
         return [self._drawn, *inputs], predicted
 
+    def following(self) -> tuple[list[Any], list[Any]]:
+        """The same at every row where each draw has targets of its own, (S, n): of rows that depend on the
+        targets before them.
+        """
+        outputs, cuts = self._predicted
+        targets = pt.matrix(f"{TARGET}s", dtype=self._data[TARGET].type.dtype)
+        inputs = [self._drawn, targets, *self.symbols]
+        return inputs, vectorize_graph(
+            outputs, {self._data[TARGET]: targets, **self._parts(self._drawn, cuts)}
+        )
+
     @cached_property
     def _predicted(self) -> tuple[list[Any], dict[Any, Any]]:
         """Target and expectation at every row (n,), and what stands in them for each parameter."""
         built = self.built
-        observed = _spread(built.observed)
+        observed = spread(built.observed, set(built.model.free_RVs))
         outputs = [observed] if built.expected is None else [observed, built.expected]
         # The graph is cut at the parameters a user knows, so that what they are made of (offsets) need not be
         # stored.
@@ -275,21 +285,6 @@ def unconstrained_labels(graph: Graph) -> tuple[str, ...]:
     axes = [[range(length) for length in shape] for shape in graph.shapes]
     values = graph.built.model.value_vars
     return tuple(label for v, axis in zip(values, axes, strict=True) for label in labels(v.name, axis))
-
-
-def _spread(variable: Any) -> Any:
-    """The same random variable with its size written into its arguments.
-
-    `vectorize_graph` (PyTensor 3.3) extends a size by looking at the first argument only, which fails where
-    that one is a constant, as in StudentT(nu=4, mu, sigma).
-    """
-    node = variable.owner
-    if not isinstance(node.op, RandomVariable):
-        return variable
-    size, arguments = node.op.size_param(node), node.op.dist_params(node)
-    if isinstance(size.type, NoneTypeT):
-        return variable
-    return node.op.make_node(node.inputs[0], None, *(pt.broadcast_to(a, size) for a in arguments)).outputs[1]
 
 
 def parameter_labels(graph: Graph) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pymc.distributions.moments.means import mean
 
 from posterity.config.expressions import parse
 from posterity.errors import ModelError
-from posterity.models import functions, history, priors
+from posterity.models import functions, history, own, priors
 from posterity.models.description import Description, bindings
 from posterity.models.expressions import evaluate
 from posterity.models.likelihood import observe
@@ -68,7 +68,11 @@ def build(description: Description) -> BuiltModel:
                 known[name] = known[name] + start * pm.Data(history.left_name(name), placeholder)
         for name, quantity in description.model.quantities.items():
             known[name] = quantity_value(name, quantity, known, index, description)
-        observed = observe(description.model.likelihood, known, target, order)
+        if description.model.build is not None:
+            observed = own.observe(description, known, index, target)
+        else:
+            assert description.model.likelihood is not None
+            observed = observe(description.model.likelihood, known, target, order)
         if description.weighted:
             # The model counts every row once already; what is left is the weight beyond that.
             beyond: Any = pm.Data(WEIGHT, placeholder) - 1  # type: ignore[operator]

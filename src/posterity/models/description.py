@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from posterity.config import Config, PriorSpec, Quantity
 from posterity.config.curves import BUILTIN_CURVES
-from posterity.config.distributions import DISTRIBUTIONS
 from posterity.config.expressions import bare_names, parse, subscripts
 from posterity.config.history import Memory
 from posterity.config.schema import Model
@@ -32,8 +31,8 @@ class Description:
     value on a row picks an entry of a vector parameter, `levels` the labels of every named dimension.
     `transferred` are the parameters, in declared order, whose declared prior gives way to a Gaussian mixture
     that is an input of the model. Where `weighted`, the log likelihood of every row is multiplied by a weight
-    of its own, another input. Two descriptions with the same `key` compile to the same functions, whatever
-    the numbers inside their priors.
+    of its own, another input. `target` is the column that is explained. Two descriptions with the same `key`
+    compile to the same functions, whatever the numbers inside their priors.
     """
 
     model: Model
@@ -43,6 +42,7 @@ class Description:
     levels: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     transferred: tuple[str, ...] = ()
     weighted: bool = False
+    target: str = "target"
 
     def with_transfer(self, parameters: Iterable[str]) -> "Description":
         """The same model, the priors of these parameters replaced by a mixture; of none, as declared.
@@ -69,12 +69,12 @@ class Description:
     @property
     def discrete(self) -> bool:
         """Whether the target counts something."""
-        return DISTRIBUTIONS[self.model.likelihood.dist].discrete
+        return self.model.family.discrete
 
     @property
     def ordered(self) -> bool:
         """Whether a row's likelihood depends on the row before it."""
-        return self.model.likelihood.errors is not None
+        return self.model.errors is not None
 
     @property
     def history(self) -> Mapping[str, Memory]:
@@ -84,12 +84,14 @@ class Description:
     @property
     def context(self) -> int:
         """How many rows before a row its likelihood may depend on: 0, 1, or without end."""
+        if (build := self.model.build) is not None:
+            return sys.maxsize if build.lookback == "all" else build.lookback
         return sys.maxsize if self.history else int(self.ordered)
 
     @cached_property
     def priors(self) -> Mapping[str, PriorSpec]:
         """Top-level priors by parameter name: the declared ones and those written inside the likelihood."""
-        return {**self.model.parameters, **self.model.likelihood.nested}
+        return {**self.model.parameters, **self.model.nested}
 
     @cached_property
     def numbers(self) -> Numbers:
@@ -100,21 +102,19 @@ class Description:
     def key(self) -> str:
         """Digest of the structure: all but the numbers inside the priors."""
         # What a model does not use is not in its key: keys outlive the versions that bring something new.
-        structure = self.model.model_dump(mode="json", exclude=set() if self.history else {"history"})
+        unused = {name for name in ("history", "build") if not getattr(self.model, name)}
+        structure = self.model.model_dump(mode="json", exclude=unused)
         for spec in _prior_dicts(structure):
             spec["kwargs"] = {
                 k: {"shape": list(np.shape(v))} if not isinstance(v, str | dict) else v
                 for k, v in spec["kwargs"].items()
             }
-        code = {
-            q.function: functions.code_digest(q.function)
-            for q in self.model.quantities.values()
-            if q.function
-        }
         levels = {dim: [str(label) for label in labels] for dim, labels in self.levels.items()}
-        parts: list[Any] = [structure, code, levels, self.time, self.inputs, self.indices]
+        parts: list[Any] = [structure, codes(self.model), levels, self.time, self.inputs, self.indices]
         parts += [self.transferred] if self.transferred else []
-        return digest([*parts, "weighted"] if self.weighted else parts)
+        parts += ["weighted"] if self.weighted else []
+        # Only a function of one's own knows the target by its name.
+        return digest([*parts, self.target] if self.model.build is not None else parts)
 
 
 def describe(config: Config, panel: Panel | None = None) -> Description:
@@ -124,7 +124,7 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
     for.
     """
     model = config.model
-    known = {*model.parameters, *model.likelihood.nested, *model.history}
+    known = {*model.parameters, *model.nested, *model.history}
     used: list[str] = []
     picked: list[tuple[str, str]] = []
     for name, quantity in model.quantities.items():
@@ -138,7 +138,9 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
             named = bindings(quantity, config.data.time).values()
         used += [n for n in named if n not in known]
         known.add(name)
-    used += [v for v in model.likelihood.kwargs.values() if isinstance(v, str) and v not in known]
+    used += [v for v in model.observed.values() if isinstance(v, str) and v not in known]
+    if model.build is not None:
+        used += [name for name in (config.data.time, *model.build.columns) if name is not None]
     used += [memory.of for memory in model.history.values() if memory.of != config.data.target]
     dims = sorted({dim for spec in model.parameters.values() for dim in spec.dims})
     of_panel = [d for d in dims if d not in model.coords]
@@ -154,7 +156,15 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
         dict(sorted(levels.items())),
         # Rows taken as given have no weight.
         weighted=any(memory.start is None for memory in model.history.values()),
+        target=config.data.target,
     )
+
+
+def codes(model: Model) -> dict[str, str]:
+    """Digests of what the functions of a model do, by name."""
+    names = [q.function for q in model.quantities.values() if q.function]
+    names += [model.build.function] if model.build is not None else []
+    return {name: functions.code_digest(name) for name in names}
 
 
 def bindings(quantity: Quantity, time: str | None) -> dict[str, str]:

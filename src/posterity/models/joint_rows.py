@@ -67,6 +67,7 @@ def log_likelihood(
             with warnings.catch_warnings():
                 # Whoever asked for batches scales them.
                 warnings.filterwarnings("ignore", message="total_size not provided")
+                assert description.model.likelihood is not None
                 observed = observe(description.model.likelihood, known, rows[TARGET], order)
             return pm.logp(observed, rows[TARGET])
     except (TypeError, ValueError, NotImplementedError) as error:

@@ -152,11 +152,11 @@ def _with_priors(config: Config, trained: Mapping[str, PriorSpec]) -> Config:
     """The configuration with other priors and no transfer."""
     values = to_dict(config)
     values["transfer"] = None
-    parameters, likelihood = values["model"]["parameters"], values["model"]["likelihood"]
+    parameters, likelihood = values["model"]["parameters"], values["model"].get("likelihood")
     for name, spec in trained.items():
         if name in parameters:
             parameters[name] = spec.to_dict()
-        elif isinstance(config.model.likelihood.kwargs.get(name), PriorSpec):
+        elif isinstance(config.model.observed.get(name), PriorSpec):
             likelihood["kwargs"][name] = spec.to_dict()
         else:
             likelihood["errors"]["ar1"]["rho"] = spec.to_dict()

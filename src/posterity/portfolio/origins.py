@@ -38,9 +38,7 @@ class Opened:
         model = result.config.model
         table = result.table("entities.parquet").select(["entity", "status", "last_time", "fit_key"])
         rows = {row["entity"]: row for row in table.to_pylist()}
-        return cls(
-            folder, result.manifest.run_key, frozenset({*model.parameters, *model.likelihood.nested}), rows
-        )
+        return cls(folder, result.manifest.run_key, frozenset({*model.parameters, *model.nested}), rows)
 
 
 @dataclass(frozen=True)

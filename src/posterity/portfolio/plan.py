@@ -13,7 +13,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from posterity.config import Config, variables
-from posterity.config.distributions import DISTRIBUTIONS
 from posterity.errors import ConfigError, PanelError
 from posterity.lineage import digest
 from posterity.models import Description, build, describe
@@ -163,13 +162,12 @@ def read_panel(config: Config, source: Data | None = None) -> Panel:
                 for name in text
             ]
         )
-    family = DISTRIBUTIONS[config.model.likelihood.dist]
-    return checks.support(panel, family.support, _trials(config, description))
+    return checks.support(panel, config.model.family.support, _trials(config, description))
 
 
 def _trials(config: Config, description: Description) -> str | float | None:
     """The number of trials of a binomial likelihood where the panel or the configuration gives it."""
-    match config.model.likelihood.kwargs.get("n"):
+    match config.model.observed.get("n"):
         case str() as name if name in description.columns:
             return name
         case int() | float() as number:

@@ -11,6 +11,7 @@ from posterity.models.build import GAP, PREVIOUS, TARGET
 from posterity.models.description import Numbers
 from posterity.panel import Rows
 from posterity.portfolio.ahead import ahead
+from posterity.portfolio.following import following
 
 
 def predictive_draws(
@@ -26,12 +27,15 @@ def predictive_draws(
     `values` (S, P) are draws of the parameters on their own scale, `numbers` those of the declared priors.
     `last` is the last observed row before `rows`, of length 1; where errors depend on the row before, every
     row is predicted given it, so that forecasts fan out from the last observation. A model with a history is
-    given all rows before and simulated on from there (`ahead`). Other models ignore it.
+    given all rows before and simulated on from there (`ahead`), and so is one of one's own that looks back
+    (`following`). Other models ignore it.
 
     Raises PanelError for rows with a level that the model does not know.
     """
     if model.description.history:
         return ahead(model, numbers, rows, values, rng, last)
+    if model.description.model.build is not None and model.description.context:
+        return following(model, numbers, rows, values, rng, last)
     data = arrays(model.description, rows)
     if not model.description.ordered or last is None:
         if model.description.ordered:

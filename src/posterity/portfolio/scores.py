@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from posterity.config.distributions import DISTRIBUTIONS, Support
+from posterity.config.distributions import Support
 from posterity.config.schema import percent
 from posterity.errors import ConfigError, ResultError
 from posterity.inference.compiled import Floats, compiled
@@ -71,7 +71,7 @@ def score(result: "Result", rows: Source, *, intervals: Sequence[float] = (0.5, 
     data = config.data
     panel = read(rows, entity=data.entity, time=data.time, target=data.target, columns=columns)
     model = compiled(description)
-    support = DISTRIBUTIONS[config.model.likelihood.dist].support
+    support = config.model.family.support
     known, tables = set(result.entities["entity"]), []
     for entity in panel.entities:
         own = panel.rows(entity)

@@ -12,7 +12,7 @@ from posterity.config.distributions import DISTRIBUTIONS, Support
 from posterity.config.families import NON_CENTERED
 from posterity.lineage.hashing import digest
 from posterity.models import Description
-from posterity.models.functions import code_digest
+from posterity.models.description import codes
 
 type Bounds = tuple[Any, Any]
 
@@ -138,17 +138,16 @@ def _region(spec: PriorSpec) -> str:
 def _rest(description: Description) -> Any:
     """All of a structure that is no prior, in plain values."""
     model = description.model
-    likelihood = model.likelihood
     remembered = {name: memory.model_dump(mode="json") for name, memory in description.history.items()}
     return {
         **({"history": remembered} if remembered else {}),
         "likelihood": [
-            likelihood.dist,
-            {k: v for k, v in likelihood.kwargs.items() if not isinstance(v, PriorSpec)},
-            likelihood.errors is not None,
+            model.family.name,
+            {k: v for k, v in model.observed.items() if not isinstance(v, PriorSpec)},
+            model.errors is not None,
         ],
         "quantities": {name: q.model_dump(mode="json") for name, q in model.quantities.items()},
-        "code": {q.function: code_digest(q.function) for q in model.quantities.values() if q.function},
+        "code": codes(model),
         "time": description.time,
         "inputs": list(description.inputs),
         "indices": [list(pair) for pair in description.indices],

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from posterity.config.distributions import DISTRIBUTIONS
 from posterity.errors import PanelError, RunnerError
 from posterity.inference.compiled import Floats, compiled
 from posterity.inference.fit import Seeds
@@ -135,7 +134,7 @@ def _shards(
         for origin in used:
             group += _from(entrant, plan, number[origin], origin, design, where)
     config = entrant.config
-    discrete = DISTRIBUTIONS[config.model.likelihood.dist].support in DISCRETE
+    discrete = config.model.family.support in DISCRETE
     for description, work in groups.values():
         work.sort(key=lambda one: (one.part, one.at))  # a part is opened by few
         size = max(1, -(-len(work) // (SHARE * max(1, workers))))
