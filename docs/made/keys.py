@@ -11,7 +11,7 @@ from posterity.config import json_schema
 LONG = 20
 """Enumerations with more values than this are named, not listed."""
 SECTIONS = (
-    *("Data", "Model", "Memory", "Quantity", "PriorSpec", "Likelihood", "Errors", "Ar1", "Build"),
+    *("Data", "Model", "Memory", "Quantity", "PriorSpec", "Likelihood", "Limits", "Errors", "Ar1", "Build"),
     *("Inference", "Gates", "Transfer", "Established", "Pool", "Rule", "Origin"),
     *("Refit", "Promotion", "Tracking", "Execution"),
 )
@@ -22,6 +22,7 @@ TITLES = {
     "Quantity": "a quantity",
     "PriorSpec": "a prior",
     "Likelihood": "model.likelihood",
+    "Limits": "model.likelihood.censored and truncated",
     "Build": "model.build",
     "Errors": "model.likelihood.errors",
     "Ar1": "model.likelihood.errors.ar1",

@@ -3,6 +3,7 @@
 import re
 import statistics
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ def committed(checkout: Path) -> list[Path]:
 
 
 def machine_paths(checkout: Path) -> list[str]:
-    """Folders that only this machine has; a lone `/` would be everywhere."""
-    return [f"{folder}/" for folder in {str(checkout.parent), str(Path.home())} if folder != "/"]
+    """Folders that only this machine has; a lone `/` would be everywhere, and so is that of temporary files."""
+    everywhere = {"/", "/tmp", tempfile.gettempdir()}
+    return [f"{folder}/" for folder in {str(checkout), str(checkout.parent), str(Path.home())} - everywhere]
 
 
 def holding(paths: list[Path], folders: list[str]) -> list[Path]:
@@ -40,7 +42,7 @@ def test_no_file_holds_a_path_of_this_machine(checkout: Path, committed: list[Pa
 def test_a_path_of_this_machine_would_be_found(checkout: Path, tmp_path: Path) -> None:
     clean, dirty = tmp_path / "clean", tmp_path / "dirty"
     clean.write_text("data/adoption.parquet src/posterity")
-    dirty.write_text(f"source: {checkout.parent / 'panel.parquet'}")
+    dirty.write_text(f"source: {checkout / 'panel.parquet'}")
     assert holding([clean, dirty], machine_paths(checkout)) == [dirty]
 
 

@@ -180,6 +180,21 @@ def _unwrapped(value: Any) -> Any:
     return value if value is None or isinstance(value, Ar1) else Errors.model_validate(value).ar1
 
 
+class Limits(Section):
+    """Limits of what is observed: a lower one, an upper one, or both, as numbers or names of columns."""
+
+    lower: float | Name | None = None
+    """The smallest value that can be observed."""
+
+    upper: float | Name | None = None
+    """The largest."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The limits that are columns."""
+        return tuple(end for end in (self.lower, self.upper) if isinstance(end, str))
+
+
 class Likelihood(Family):
     """How the target scatters around the quantities."""
 
@@ -192,6 +207,17 @@ class Likelihood(Family):
 
     errors: Annotated[Ar1 | None, BeforeValidator(_unwrapped, json_schema_input_type=Errors | None)] = None
     """Dependence between the rows of an entity, in order of time: `{ar1: {rho: {dist: Beta, ...}}}`."""
+
+    censored: Limits | None = None
+    """Values beyond a limit were observed as that limit: below detection, or still alive."""
+
+    truncated: Limits | None = None
+    """Values beyond a limit cannot be observed at all."""
+
+    @property
+    def limits(self) -> Limits | None:
+        """Whichever limits there are."""
+        return self.censored or self.truncated
 
     @field_serializer("errors")
     def _wrapped(self, errors: Ar1 | None) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from posterity.config import expressions, families
+from posterity.config import expressions, families, limits
 from posterity.config.curves import BUILTIN_CURVES
 from posterity.config.distributions import DISTRIBUTIONS, VECTOR_KWARGS, Distribution
 from posterity.config.families import Described, Raw, mapping
@@ -299,6 +299,7 @@ def _likelihood(model: Raw, scope: Scope) -> Iterator[Finding]:
                 yield Finding(
                     place, f"{quoted(word)} found; did you mean the number? then leave the quotes out"
                 )
+    yield from limits.findings(raw, scope)
     if raw.get("errors") is not None and scope.time is None:
         yield Finding(
             (*path, "errors"),

@@ -49,6 +49,9 @@ def _likelihood(likelihood: Likelihood) -> dict[str, Any]:
         }
     if likelihood.errors is not None:
         data["errors"] = {"ar1": {"rho": likelihood.errors.rho.to_dict()}}
+    for key in ("censored", "truncated"):
+        if (limits := getattr(likelihood, key)) is not None:
+            data[key] = limits.model_dump(exclude_none=True)
     return data
 
 

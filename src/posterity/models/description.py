@@ -104,6 +104,9 @@ class Description:
         # What a model does not use is not in its key: keys outlive the versions that bring something new.
         unused = {name for name in ("history", "build") if not getattr(self.model, name)}
         structure = self.model.model_dump(mode="json", exclude=unused)
+        for key in ("censored", "truncated"):
+            if structure["likelihood"] and structure["likelihood"][key] is None:
+                del structure["likelihood"][key]
         for spec in _prior_dicts(structure):
             spec["kwargs"] = {
                 k: {"shape": list(np.shape(v))} if not isinstance(v, str | dict) else v
@@ -141,6 +144,8 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
     used += [v for v in model.observed.values() if isinstance(v, str) and v not in known]
     if model.build is not None:
         used += [name for name in (config.data.time, *model.build.columns) if name is not None]
+    if model.likelihood is not None and model.likelihood.limits is not None:
+        used += model.likelihood.limits.columns
     used += [memory.of for memory in model.history.values() if memory.of != config.data.target]
     dims = sorted({dim for spec in model.parameters.values() for dim in spec.dims})
     of_panel = [d for d in dims if d not in model.coords]

@@ -8,6 +8,7 @@ import pytensor.tensor as pt
 
 from posterity.config import Likelihood, PriorSpec
 from posterity.config.distributions import DISTRIBUTIONS
+from posterity.errors import ModelError
 
 # Columns arrive as floats; these arguments count things, and NumPy's generators insist on integers for them.
 COUNTS = frozenset({("Binomial", "n"), ("BetaBinomial", "n")})
@@ -34,7 +35,34 @@ def observe(likelihood: Likelihood, known: Mapping[str, Any], target: Any, order
         location, scale = arguments[family.location], arguments[family.scale]
         location, scale = autoregressive(location, scale, known["rho"], *order)
         arguments |= {family.location: location, family.scale: scale}
-    return getattr(pm, likelihood.dist)("observed", **arguments, observed=target)
+    if likelihood.limits is None:
+        return getattr(pm, likelihood.dist)("observed", **arguments, observed=target)
+    return limited(likelihood, arguments, known, target)
+
+
+def limited(
+    likelihood: Likelihood, arguments: Mapping[str, Any], known: Mapping[str, Any], target: Any
+) -> Any:
+    """The observed variable within its limits: cut back to them (censored), or never beyond (truncated).
+
+    A censored row at a limit counts by the probability of everything beyond it (Tobin, Econometrica 26:24,
+    1958), a truncated density is divided by the probability between the limits.
+    """
+    limits = likelihood.limits
+    assert limits is not None
+    wrapper = pm.Censored if likelihood.censored is not None else pm.Truncated
+    family = getattr(pm, likelihood.dist)
+    lower, upper = (known[end] if isinstance(end, str) else end for end in (limits.lower, limits.upper))
+    try:
+        # Asked of numbers first, so that a family without a distribution function is told before any fit.
+        numbers = {name: pt.scalar(dtype=pt.as_tensor(value).dtype) for name, value in arguments.items()}
+        pm.logp(wrapper.dist(family.dist(**numbers), lower=0, upper=1), pt.scalar())
+        whole = family.dist(**arguments, shape=target.shape)
+        return wrapper("observed", whole, lower=lower, upper=upper, observed=target)
+    except NotImplementedError as error:
+        raise ModelError(
+            f"{likelihood.dist} cannot be {'censored' if likelihood.censored else 'truncated'}: {error}"
+        ) from error
 
 
 def autoregressive(mu: Any, sigma: Any, rho: Any, previous: Any, gap: Any) -> tuple[Any, Any]:

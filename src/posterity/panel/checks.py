@@ -51,6 +51,23 @@ def support(panel: Panel, support: Support, n_column: str | float | None = None)
     return _with(panel, outside, fact, shown=y)
 
 
+def within(panel: Panel, lower: float | str | None, upper: float | str | None) -> Panel:
+    """Reasons for rows whose target lies beyond a limit that is a number or a column: a censored value is
+    recorded as its limit, and a truncated one is not recorded.
+    """
+    assert panel.target is not None
+    y = panel.arrays[panel.target]
+    for end, beyond, word in ((lower, np.less, "below"), (upper, np.greater, "above")):
+        if end is not None:
+            limit = panel.arrays[end] if isinstance(end, str) else np.array(end)
+            named = f"column {end!r}" if isinstance(end, str) else f"{end:g}"
+            outside = np.isfinite(y) & beyond(y, limit)
+            panel = _with(
+                panel, outside, f"target {panel.target!r} is {word} its limit, {named}, in", shown=y
+            )
+    return panel
+
+
 def _trials(panel: Panel, n_column: str | float) -> tuple[Panel, NDArray[np.float64]]:
     if not isinstance(n_column, str):
         return panel, np.array(float(n_column))

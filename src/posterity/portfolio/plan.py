@@ -162,7 +162,9 @@ def read_panel(config: Config, source: Data | None = None) -> Panel:
                 for name in text
             ]
         )
-    return checks.support(panel, config.model.family.support, _trials(config, description))
+    panel = checks.support(panel, config.model.family.support, _trials(config, description))
+    limits = None if config.model.likelihood is None else config.model.likelihood.limits
+    return panel if limits is None else checks.within(panel, limits.lower, limits.upper)
 
 
 def _trials(config: Config, description: Description) -> str | float | None:

@@ -1,6 +1,6 @@
 """What a prior has to agree on with a model: its parameters, their scales, and all that is no prior."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from posterity.config import PriorSpec
 from posterity.config.distributions import DISTRIBUTIONS, Support
 from posterity.config.families import NON_CENTERED
+from posterity.config.schema import Model
 from posterity.lineage.hashing import digest
 from posterity.models import Description
 from posterity.models.description import codes
@@ -135,6 +136,13 @@ def _region(spec: PriorSpec) -> str:
     return f"interval from {'no end' if low == -inf else low} to {'no end' if high == inf else high}"
 
 
+def _limits(model: Model) -> Iterator[Any]:
+    if model.likelihood is not None:
+        for key in ("censored", "truncated"):
+            if (limits := getattr(model.likelihood, key)) is not None:
+                yield [key, limits.lower, limits.upper]
+
+
 def _rest(description: Description) -> Any:
     """All of a structure that is no prior, in plain values."""
     model = description.model
@@ -145,6 +153,7 @@ def _rest(description: Description) -> Any:
             model.family.name,
             {k: v for k, v in model.observed.items() if not isinstance(v, PriorSpec)},
             model.errors is not None,
+            *_limits(model),
         ],
         "quantities": {name: q.model_dump(mode="json") for name, q in model.quantities.items()},
         "code": codes(model),
