@@ -25,7 +25,7 @@ def committed(checkout: Path) -> list[Path]:
 
 
 def machine_paths(checkout: Path) -> list[str]:
-    """Folders that only this machine has; a lone `/` would be everywhere, and so is that of temporary files."""
+    """Folders that only this machine has; a lone `/` would be everywhere, and temporary files are."""
     everywhere = {"/", "/tmp", tempfile.gettempdir()}
     return [f"{folder}/" for folder in {str(checkout), str(checkout.parent), str(Path.home())} - everywhere]
 
