@@ -2,10 +2,11 @@
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from scipy import stats
 
 from posterity.panel import read
-from posterity.panel.simulation import adoption, dose_response
+from posterity.panel.simulation import adoption, choices, dose_response
 
 
 def test_the_demo_panel_is_whole():
@@ -112,3 +113,25 @@ def test_the_size_that_started_it_all_is_made_in_moments(timed):
     assert table.num_rows == 402_000
     assert table.nbytes < 20e6
     assert took.seconds < 2
+
+
+def test_the_shipped_choices_are_what_the_simulation_gives(checkout):
+    panel, truth = choices()
+    assert pq.read_table(checkout / "data" / "choices.parquet").equals(panel)
+    assert pq.read_table(checkout / "data" / "choices_truth.parquet").equals(truth)
+
+
+def test_choices_follow_the_truth():
+    table, truth = choices(400, 20)
+    rows, values = (
+        table.to_pandas(),
+        truth.to_pandas().pivot(index="entity", columns="parameter", values="value"),
+    )
+    mean = (values["alpha"] / (values["alpha"] + values["beta"])).to_numpy()
+    bought = rows.groupby("shop")[["buyers", "visitors"]].sum()
+    assert (bought["buyers"] / bought["visitors"]).to_numpy() - mean == pytest.approx(0, abs=0.2)
+    assert np.mean((bought["buyers"] / bought["visitors"]).to_numpy() - mean) == pytest.approx(0, abs=0.01)
+    replied = rows.groupby("shop")["replied"].mean().to_numpy() - 1 / (
+        1 + np.exp(-values["theta"].to_numpy())
+    )
+    assert np.mean(replied) == pytest.approx(0, abs=0.02)

@@ -266,12 +266,13 @@ def schema() -> int:
 
 @app.command
 def simulate(
-    panel: Literal["adoption", "dose-response"],
+    panel: Literal["adoption", "dose-response", "choices"],
     *,
     out: Annotated[Path, Parameter(help="Folder for PANEL.parquet and PANEL_truth.parquet.")],
     products: Annotated[int, Parameter(help="adoption: products, each in every region.")] = 24,
     regions: Annotated[int, Parameter(help="adoption: regions.")] = 5,
-    weeks: Annotated[int, Parameter(help="adoption: rows an entity.")] = 52,
+    weeks: Annotated[int | None, Parameter(help="adoption (52) and choices (26): rows an entity.")] = None,
+    shops: Annotated[int, Parameter(help="choices: shops.")] = 12,
     groups: Annotated[int, Parameter(help="dose-response: groups, each with a curve.")] = 3_000,
     rows: Annotated[int, Parameter(help="dose-response: rows a group.")] = 134,
     seed: int = 2026,
@@ -282,7 +283,9 @@ def simulate(
     from posterity.panel import simulation
 
     if panel == "adoption":
-        table, truth = simulation.adoption(products, regions, weeks, seed)
+        table, truth = simulation.adoption(products, regions, weeks or 52, seed)
+    elif panel == "choices":
+        table, truth = simulation.choices(shops, weeks or 26, seed)
     else:
         table, truth = simulation.dose_response(groups, rows, seed)
     name = panel.replace("-", "_")

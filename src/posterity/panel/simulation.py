@@ -106,3 +106,41 @@ def dose_response(groups: int = 3_000, rows: int = 134, seed: int = 2026) -> tup
         }
     )
     return panel, truth
+
+
+def choices(shops: int = 12, weeks: int = 26, seed: int = 2026) -> tuple[pa.Table, pa.Table]:
+    """A panel of yes and no, one row a shop and week, and the truth behind it.
+
+    Of `visitors` (Poisson around 40) `buyers` buy: a share of its own each week, Beta(alpha, beta), and a
+    binomial of that. One customer is asked each week and `replied` (1) or not (0), with the logit `theta`.
+    Shops are drawn from theta ~ N(0.5, 1), alpha ~ Gamma(4, 2) and beta ~ Gamma(8, 2), shape and rate.
+
+    The first table has the columns shop (text), week, visitors, buyers and replied (int64); the second has
+    entity (the same as shop), shop, parameter (theta, alpha, beta) and value, three rows a shop.
+    """
+    rng = np.random.default_rng(seed)
+    names = [f"S{i:0{max(2, len(str(shops)))}d}" for i in range(1, shops + 1)]
+    theta, alpha, beta = rng.normal(0.5, 1, shops), rng.gamma(4, 1 / 2, shops), rng.gamma(8, 1 / 2, shops)
+    visitors = rng.poisson(40, (shops, weeks))
+    buyers = rng.binomial(visitors, rng.beta(alpha[:, None], beta[:, None], (shops, weeks)))
+    replied = rng.random((shops, weeks)) < 1 / (1 + np.exp(-theta[:, None]))
+    panel = pa.table(
+        {
+            "shop": pa.array(np.repeat(names, weeks).tolist(), pa.string()),
+            "week": pa.array(np.tile(np.arange(1, weeks + 1), shops), pa.int64()),
+            "visitors": pa.array(visitors.ravel(), pa.int64()),
+            "buyers": pa.array(buyers.ravel(), pa.int64()),
+            "replied": pa.array(replied.ravel().astype(np.int64), pa.int64()),
+        }
+    )
+    parameters = {"theta": theta, "alpha": alpha, "beta": beta}
+    owner = pa.array(np.repeat(names, len(parameters)).tolist(), pa.string())
+    truth = pa.table(
+        {
+            "entity": owner,
+            "shop": owner,
+            "parameter": pa.array(list(parameters) * shops, pa.string()),
+            "value": np.column_stack(list(parameters.values())).ravel(),
+        }
+    )
+    return panel, truth

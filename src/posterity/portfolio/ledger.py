@@ -44,7 +44,8 @@ def ledger_table(
     counts = np.diff(bounds)
     known = np.full(len(counts), -1)
     if before is not None and appended:
-        lasting = np.isin(np.array(panel.entities, object), list(appended))
+        same = set(appended)
+        lasting = np.array([e in same for e in panel.entities], bool)
         known = np.where(lasting[entity], _same(panel, entity, chunk, counts, before), -1)
     digests = np.full(len(counts), None, object)
     digests[known < 0] = _digests(panel, entity, chunk, counts, known < 0)
@@ -77,12 +78,12 @@ def _same(
     before: pa.Table,
 ) -> NDArray[np.int64]:
     """Rows (k,) of the ledger before that have entity, chunk and number of rows in common; -1 where none."""
-    codes = pc.index_in(before["entity"], pa.array(panel.entities, pa.string()))
-    theirs = np.stack(
-        [codes.fill_null(-1).to_numpy(), before["chunk"].to_numpy(), before["n_rows"].to_numpy()]
-    )
-    ours = np.stack([entity, chunk, counts])
-    _, one = np.unique(np.concatenate([theirs, ours], axis=1), axis=1, return_inverse=True)
+    codes = pc.index_in(before["entity"], pa.array(panel.entities, pa.string())).fill_null(-1).to_numpy()
+    theirs = np.stack([codes, before["chunk"].to_numpy(), before["n_rows"].to_numpy()])
+    both = np.concatenate([theirs, np.stack([entity, chunk, counts])], axis=1)
+    both -= both.min(axis=1, keepdims=True)
+    # One number for the three of them.
+    one = np.ravel_multi_index(tuple(both), tuple(both.max(axis=1) + 1))
     where = pc.index_in(pa.array(one[theirs.shape[1] :]), pa.array(one[: theirs.shape[1]]))
     return np.asarray(where.cast(pa.int64()).fill_null(-1))
 
