@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from posterity.config import build, families, history, pooling, references, variables
+from posterity.config import build, families, history, pooling, references, variables, weights
 from posterity.config.families import Raw, mapping
 from posterity.config.findings import MAX_FINDINGS, Finding, Path
 from posterity.config.scope import Scope, scope_of
@@ -38,6 +38,9 @@ def findings(value: Raw, wrong: set[Path]) -> list[Finding]:
         _declarations(model, scope),
         _coords(scope),
         build.findings(model, scope, mapping(value.get("inference")).get("pooling")),
+        weights.findings(
+            mapping(model.get("likelihood")), scope, mapping(value.get("inference")).get("pooling")
+        ),
         references.findings(model, scope),
         history.findings(scope, mapping(value.get("inference")).get("pooling")),
         _keep(mapping(value.get("inference"))),

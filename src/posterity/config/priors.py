@@ -214,6 +214,9 @@ class Likelihood(Family):
     truncated: Limits | None = None
     """Values beyond a limit cannot be observed at all."""
 
+    weights: Name | None = None
+    """A column of numbers, 0 or more: what each row's log likelihood is multiplied by."""
+
     @property
     def limits(self) -> Limits | None:
         """Whichever limits there are."""

@@ -52,6 +52,8 @@ def _likelihood(likelihood: Likelihood) -> dict[str, Any]:
     for key in ("censored", "truncated"):
         if (limits := getattr(likelihood, key)) is not None:
             data[key] = limits.model_dump(exclude_none=True)
+    if likelihood.weights is not None:
+        data["weights"] = likelihood.weights
     return data
 
 

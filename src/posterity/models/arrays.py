@@ -32,6 +32,9 @@ def arrays(
         found |= history.recalled(description.history, columns, time)[0]
     if description.weighted:
         found[WEIGHT] = np.ones(rows.n) if weights is None else weights
+        # Rows to predict or to score have none.
+        if (own := description.weights) is not None and own in rows.columns:
+            found[WEIGHT] = found[WEIGHT] * rows.columns[own]
         found[WEIGHT] = np.where(history.taken_as_given(description.history, rows.n), 0.0, found[WEIGHT])
     return found
 

@@ -67,6 +67,11 @@ class Description:
         return tuple(dict.fromkeys((*self.inputs, *(column for column, _ in self.indices))))
 
     @property
+    def weights(self) -> str | None:
+        """The column that says what each row counts for; predictions do without it."""
+        return None if self.model.likelihood is None else self.model.likelihood.weights
+
+    @property
     def discrete(self) -> bool:
         """Whether the target counts something."""
         return self.model.family.discrete
@@ -104,7 +109,7 @@ class Description:
         # What a model does not use is not in its key: keys outlive the versions that bring something new.
         unused = {name for name in ("history", "build") if not getattr(self.model, name)}
         structure = self.model.model_dump(mode="json", exclude=unused)
-        for key in ("censored", "truncated"):
+        for key in ("censored", "truncated", "weights"):
             if structure["likelihood"] and structure["likelihood"][key] is None:
                 del structure["likelihood"][key]
         for spec in _prior_dicts(structure):
@@ -160,7 +165,8 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
         tuple(unique((*picked, *((dim, dim) for dim in of_panel)))),
         dict(sorted(levels.items())),
         # Rows taken as given have no weight.
-        weighted=any(memory.start is None for memory in model.history.values()),
+        weighted=any(memory.start is None for memory in model.history.values())
+        or (model.likelihood is not None and model.likelihood.weights is not None),
         target=config.data.target,
     )
 

@@ -68,6 +68,13 @@ def within(panel: Panel, lower: float | str | None, upper: float | str | None) -
     return panel
 
 
+def weights(panel: Panel, column: str) -> Panel:
+    """Reasons for rows whose weight is negative."""
+    found = panel.arrays[column]
+    negative = np.isfinite(found) & (found < 0)
+    return _with(panel, negative, f"the weight {column!r} is negative in", shown=found)
+
+
 def _trials(panel: Panel, n_column: str | float) -> tuple[Panel, NDArray[np.float64]]:
     if not isinstance(n_column, str):
         return panel, np.array(float(n_column))

@@ -152,9 +152,11 @@ def read_panel(config: Config, source: Data | None = None) -> Panel:
     if chosen is None:
         raise ConfigError(["data.source is not given; write it into the configuration or pass the data"])
     description = describe(config)
-    columns = [c for c in description.columns if c != data.time]
+    named = dict.fromkeys((*description.columns, description.weights))
+    columns = [name for name in named if name is not None and name != data.time]
     panel = read(chosen, entity=data.entity, time=data.time, target=data.target, columns=columns)
-    if text := [name for name in description.inputs if panel.arrays[name].dtype == object]:
+    computed = [n for n in (*description.inputs, description.weights) if n is not None]
+    if text := [name for name in computed if panel.arrays[name].dtype == object]:
         raise PanelError(
             [
                 f"column {name!r} holds text, and the model computes with it; make it a number, or let it "
@@ -163,6 +165,8 @@ def read_panel(config: Config, source: Data | None = None) -> Panel:
             ]
         )
     panel = checks.support(panel, config.model.family.support, _trials(config, description))
+    if description.weights is not None:
+        panel = checks.weights(panel, description.weights)
     limits = None if config.model.likelihood is None else config.model.likelihood.limits
     return panel if limits is None else checks.within(panel, limits.lower, limits.upper)
 
