@@ -22,6 +22,13 @@ def mixture(data: Mapping[str, Any], priors: Mapping[str, Any]) -> None:
     pm.Mixture("y", w=share, comp_dists=[low, high], observed=data["y"])
 
 
+def named(data: Mapping[str, Any], priors: Mapping[str, Any]) -> None:
+    """With deterministics, which have a value a row and are no parameters."""
+    for i in range(3):
+        pm.Deterministic(f"power{i}", data["x"] ** i)
+    pm.Normal("y", priors["a"] + priors["b"] * data["x"], priors["s"], observed=data["y"])
+
+
 def fails(data: Mapping[str, Any], priors: Mapping[str, Any]) -> None:
     """Asks for a column that it was not given."""
     pm.Normal("y", data["price"], 1, observed=data["y"])

@@ -10,7 +10,7 @@ from scipy import stats
 
 from posterity import Portfolio
 from posterity.config import from_dict, to_dict
-from posterity.errors import ConfigError
+from posterity.errors import ConfigError, ModelError
 from posterity.models import describe
 from tests.entities import prior
 
@@ -115,13 +115,32 @@ def test_mistakes(limits: dict[str, Any], said: str) -> None:
         from_dict(config(**limits))
 
 
-def test_a_family_without_a_distribution_function_is_refused() -> None:
-    from posterity.errors import ModelError
+SKEWED = {"dist": "SkewNormal", "kwargs": {"mu": "level", "sigma": "s", "alpha": 1}}
+COUNTED = {"dist": "Poisson", "kwargs": {"mu": "s"}}
 
-    values = config(censored={"lower": 0})
-    values["model"]["likelihood"] |= {
-        "dist": "SkewNormal",
-        "kwargs": {"mu": "level", "sigma": "s", "alpha": 1},
-    }
-    with pytest.raises(ModelError, match="SkewNormal cannot be censored"):
-        Portfolio(values).plan(rows("censored"))
+
+@pytest.mark.parametrize(
+    ("kind", "family", "said"),
+    [
+        ("censored", SKEWED, "SkewNormal cannot be censored"),
+        ("truncated", SKEWED, "SkewNormal cannot be truncated"),
+        ("truncated", COUNTED, "Poisson cannot be truncated"),  # its predictions could not be drawn
+    ],
+)
+def test_a_family_that_lacks_what_limits_need_is_refused(
+    kind: str, family: dict[str, Any], said: str
+) -> None:
+    values = config(**{kind: {"lower": 0}})
+    values["model"]["likelihood"] |= family
+    with pytest.raises(ModelError, match=said):
+        Portfolio(values).plan(rows("censored").round())
+
+
+def test_counts_can_be_censored(tmp_path: Path) -> None:
+    values = config(censored={"upper": 6})
+    values["model"]["parameters"] = {"s": prior("Gamma", alpha=2, beta=0.5)}
+    values["model"]["likelihood"] |= COUNTED
+    counts = np.minimum(np.random.default_rng(0).poisson(5, 300), 6)
+    found = means(values, pd.DataFrame({"shop": "a", "y": counts}), tmp_path / "o")
+    assert found["s"] == pytest.approx(5, abs=0.5)
+    assert counts.mean() < 4.7  # the twin: what plain rows would say

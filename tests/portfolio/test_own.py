@@ -97,6 +97,11 @@ def test_transfer_refits_and_exports_work_and_nothing_is_compiled_for_an_entity(
     assert abs(trained.model.parameters["b"].kwargs["mu"] - 2) < 0.5
 
 
+def test_deterministics_are_no_parameters(tmp_path: Path) -> None:
+    result = fit(config("named", LINE, columns=["x"]), lines(1), tmp_path / "o")
+    assert result.parameters["parameter"].tolist() == ["a", "b", "s"]
+
+
 def test_a_mixture_finds_both_levels(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     high = rng.random(200) < 0.3

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from posterity.cli.show import COLOURS, WORST
 from posterity.panel.findings import plural
+from posterity.portfolio.refit.modes import APPROXIMATE
 
 if TYPE_CHECKING:
     from posterity.portfolio.account import Account
@@ -125,7 +126,7 @@ def versions(result: "Result", entity: str) -> list[dict[str, Any]]:
 
 def _prior(result: "Result", entity: str, row: dict[str, Any], before: int | None) -> str:
     """What an update began with, in words."""
-    if row["update"] in ("carry", "reweight"):
+    if row["update"] in APPROXIMATE:
         return f"posterior of version {before}"
     return str(result.entity_row(entity).get("prior") or "declared")
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from posterity.config.schema import percent
+from posterity.portfolio.refit.modes import APPROXIMATE
 
 if TYPE_CHECKING:
     from posterity.lineage.graph import Graph
@@ -181,7 +182,7 @@ def entity(result: "Result", entity: str) -> None:
 
 def _prior(facts: Mapping[str, Any]) -> str:
     """What the posterior began with; a carried one with the posterior before."""
-    if facts.get("update") in ("carry", "reweight"):
+    if facts.get("update") in APPROXIMATE:
         return f"the posterior before, which began with {facts['prior']}"
     return str(facts["prior"])
 

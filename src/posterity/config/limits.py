@@ -5,15 +5,14 @@ from typing import Any
 
 from posterity.config.families import Raw, mapping
 from posterity.config.findings import Finding, Path
+from posterity.config.priors import LIMITS
 from posterity.config.scope import Scope
 from posterity.config.words import quoted
-
-KEYS = ("censored", "truncated")
 
 
 def findings(raw: Raw, scope: Scope) -> Iterator[Finding]:
     """What is wrong with the limits of a likelihood; notes in `scope` which names they use."""
-    given = [key for key in KEYS if raw.get(key) is not None]
+    given = [key for key in LIMITS if raw.get(key) is not None]
     path: Path = ("model", "likelihood")
     if len(given) > 1:
         yield Finding(

@@ -32,17 +32,15 @@ RESULT_COLUMNS = (
 def findings(value: Raw, wrong: set[Path]) -> list[Finding]:
     """What is wrong with the names of a configuration; `wrong` are paths that have been complained about."""
     data, model = mapping(value.get("data")), mapping(value.get("model"))
-    scope = scope_of(data, model)
+    scope, together = scope_of(data, model), mapping(value.get("inference")).get("pooling")
     parts = (
         _columns(data, scope),
         _declarations(model, scope),
         _coords(scope),
-        build.findings(model, scope, mapping(value.get("inference")).get("pooling")),
-        weights.findings(
-            mapping(model.get("likelihood")), scope, mapping(value.get("inference")).get("pooling")
-        ),
+        build.findings(model, scope, together),
+        weights.findings(mapping(model.get("likelihood")), scope, together),
         references.findings(model, scope),
-        history.findings(scope, mapping(value.get("inference")).get("pooling")),
+        history.findings(scope, together),
         _keep(mapping(value.get("inference"))),
         pooling.findings(value, scope),
     )

@@ -180,6 +180,10 @@ def _unwrapped(value: Any) -> Any:
     return value if value is None or isinstance(value, Ar1) else Errors.model_validate(value).ar1
 
 
+LIMITS = ("censored", "truncated")
+"""Kinds of limits that a likelihood can have, one at most."""
+
+
 class Limits(Section):
     """Limits of what is observed: a lower one, an upper one, or both, as numbers or names of columns."""
 

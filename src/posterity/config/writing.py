@@ -7,7 +7,7 @@ import yaml
 
 from posterity.config.findings import dotted
 from posterity.config.loading import from_dict
-from posterity.config.priors import Likelihood, PriorSpec
+from posterity.config.priors import LIMITS, Likelihood, PriorSpec
 from posterity.config.schema import Config
 from posterity.config.transfer import Transfer
 from posterity.config.values import scalar
@@ -49,7 +49,7 @@ def _likelihood(likelihood: Likelihood) -> dict[str, Any]:
         }
     if likelihood.errors is not None:
         data["errors"] = {"ar1": {"rho": likelihood.errors.rho.to_dict()}}
-    for key in ("censored", "truncated"):
+    for key in LIMITS:
         if (limits := getattr(likelihood, key)) is not None:
             data[key] = limits.model_dump(exclude_none=True)
     if likelihood.weights is not None:

@@ -14,6 +14,7 @@ from posterity.config import Config, PriorSpec, Quantity
 from posterity.config.curves import BUILTIN_CURVES
 from posterity.config.expressions import bare_names, parse, subscripts
 from posterity.config.history import Memory
+from posterity.config.priors import LIMITS
 from posterity.config.schema import Model
 from posterity.errors import ModelError
 from posterity.lineage.hashing import digest
@@ -109,7 +110,7 @@ class Description:
         # What a model does not use is not in its key: keys outlive the versions that bring something new.
         unused = {name for name in ("history", "build") if not getattr(self.model, name)}
         structure = self.model.model_dump(mode="json", exclude=unused)
-        for key in ("censored", "truncated", "weights"):
+        for key in (*LIMITS, "weights"):
             if structure["likelihood"] and structure["likelihood"][key] is None:
                 del structure["likelihood"][key]
         for spec in _prior_dicts(structure):

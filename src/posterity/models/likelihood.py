@@ -54,9 +54,12 @@ def limited(
     family = getattr(pm, likelihood.dist)
     lower, upper = (known[end] if isinstance(end, str) else end for end in (limits.lower, limits.upper))
     try:
-        # Asked of numbers first, so that a family without a distribution function is told before any fit.
+        # Asked of numbers first, so that a family without a distribution function is told before any fit, and
+        # one to truncate without its inverse, by which predictions are drawn.
         numbers = {name: pt.scalar(dtype=pt.as_tensor(value).dtype) for name, value in arguments.items()}
         pm.logp(wrapper.dist(family.dist(**numbers), lower=0, upper=1), pt.scalar())
+        if likelihood.truncated is not None:
+            pm.icdf(family.dist(**numbers), pt.scalar())
         whole = family.dist(**arguments, shape=target.shape)
         return wrapper("observed", whole, lower=lower, upper=upper, observed=target)
     except NotImplementedError as error:

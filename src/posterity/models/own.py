@@ -34,7 +34,7 @@ def observe(
     data = {column: known[column] for column in description.inputs}
     data |= {dim: position for (column, dim), position in index.items() if column == dim}
     data[description.target] = target
-    declared, named = set(model.free_RVs), set(model.deterministics)
+    declared = set(model.free_RVs)
     try:
         functions.resolve(name)(data, {p: known[p] for p in description.priors})
     except ModelError:
@@ -62,9 +62,6 @@ def observe(
             f"build: the rows of {name} depend on the target of rows before; say on how many, "
             "`build: {function: ..., lookback: all}` or a number"
         )
-    for variable in model.deterministics:
-        if variable not in named:  # they would be taken for parameters
-            model.deterministics.remove(variable)
     return observed
 
 

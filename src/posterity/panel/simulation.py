@@ -1,5 +1,7 @@
 """Panels with known truth, the same bytes at every call with the same arguments."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -96,16 +98,7 @@ def dose_response(groups: int = 3_000, rows: int = 134, seed: int = 2026) -> tup
     )
     parameters = {"bottom": bottom, "top": top, "log_ec50": log_ec50, "slope": slope}
     parameters["sigma"] = np.full(groups, sigma)
-    owner = names.take(pa.array(np.repeat(np.arange(groups), len(parameters))))
-    truth = pa.table(
-        {
-            "entity": owner,
-            "group": owner,
-            "parameter": pa.array(list(parameters) * groups, pa.string()),
-            "value": np.column_stack(list(parameters.values())).ravel(),
-        }
-    )
-    return panel, truth
+    return panel, _truth("group", names, parameters)
 
 
 def choices(shops: int = 12, weeks: int = 26, seed: int = 2026) -> tuple[pa.Table, pa.Table]:
@@ -134,13 +127,17 @@ def choices(shops: int = 12, weeks: int = 26, seed: int = 2026) -> tuple[pa.Tabl
         }
     )
     parameters = {"theta": theta, "alpha": alpha, "beta": beta}
-    owner = pa.array(np.repeat(names, len(parameters)).tolist(), pa.string())
-    truth = pa.table(
+    return panel, _truth("shop", pa.array(names, pa.string()), parameters)
+
+
+def _truth(column: str, names: pa.Array, parameters: Mapping[str, NDArray[np.float64]]) -> pa.Table:
+    """A row an entity and parameter, of entities that one column names."""
+    owner = names.take(pa.array(np.repeat(np.arange(len(names)), len(parameters))))
+    return pa.table(
         {
             "entity": owner,
-            "shop": owner,
-            "parameter": pa.array(list(parameters) * shops, pa.string()),
+            column: owner,
+            "parameter": pa.array(list(parameters) * len(names), pa.string()),
             "value": np.column_stack(list(parameters.values())).ravel(),
         }
     )
-    return panel, truth

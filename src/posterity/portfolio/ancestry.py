@@ -10,10 +10,8 @@ from posterity.portfolio.descent import continued
 from posterity.portfolio.plan import Plan, entity_columns
 from posterity.portfolio.prior import Prior
 from posterity.portfolio.record import Record
+from posterity.portfolio.refit.modes import APPROXIMATE
 from posterity.portfolio.taught import DECLARED, Taught
-
-BUILT_ON = ("carry", "reweight")
-"""Updates whose prior is the posterior before."""
 
 
 def lineage(plan: Plan, taught: Taught, record: Record) -> Graph:
@@ -26,12 +24,9 @@ def _of_run(plan: Plan, taught: Taught, record: Record) -> Graph:
     """What this run did: the fits of its version, and where they came from."""
     panel, config = plan.panel, plan.config
     numbers = {name: value.tolist() for name, value in plan.description.numbers.items()}
-    from_where = (
-        {"delivery": record.extra["delivery"]}
-        if record.version > 1 and "delivery" in record.extra
-        else {"source": config.data.source}
-    )
-    data = {**from_where, "rows": panel.n_rows, "entities": len(panel.entities)}
+    refitted = "delivery" in record.extra
+    came = {"delivery": record.extra["delivery"]} if refitted else {"source": config.data.source}
+    data = {**came, "rows": panel.n_rows, "entities": len(panel.entities)}
     code = versions()
     values = config.model_dump(mode="json")
     configured = _node("config", values, {"name": config.name, "values": values})
@@ -43,7 +38,7 @@ def _of_run(plan: Plan, taught: Taught, record: Record) -> Graph:
     sources = {model: "fitted by", prior: "prior of", observed: "observed by", software: "run by"}
     nodes = [configured, *sources]
     # What began with an earlier posterior, or with a prior from an earlier version, has that as its prior.
-    replaced = _replaced(plan, taught) | {f"fit:{t.fit_key}" for t in record.taken if t.update in BUILT_ON}
+    replaced = _replaced(plan, taught) | {f"fit:{t.fit_key}" for t in record.taken if t.update in APPROXIMATE}
     replaced |= {f"fit:{plan.keys[entity]}" for entity in record.priors}
     for fit in _fits(plan, taught, record):
         nodes.append(fit)

@@ -35,7 +35,8 @@ def predict(
 
     `rows` needs the entity columns and the model's inputs, no target. Columns: those, `status`, then `mean`,
     `median`, `lower_P` and `upper_P` of a new observation, and the same with `expected_` before them of the
-    curve itself, unless `expected` is false. Entities without a posterior give missing values.
+    curve itself, unless `expected` is false. Entities without a posterior give missing values. All stored
+    draws are used, and at least 2,000 of them where an entity has many rows.
 
     Where errors depend on the row before (`errors: ar1`), each row is predicted given the last observed row
     before the entity's first row in `rows`: forecasts fan out from the last observation instead of from the

@@ -10,6 +10,7 @@ import numpy as np
 from posterity.config import PriorSpec
 from posterity.config.distributions import DISTRIBUTIONS, Support
 from posterity.config.families import NON_CENTERED
+from posterity.config.priors import LIMITS
 from posterity.config.schema import Model
 from posterity.lineage.hashing import digest
 from posterity.models import Description
@@ -138,7 +139,7 @@ def _region(spec: PriorSpec) -> str:
 
 def _limits(model: Model) -> Iterator[Any]:
     if model.likelihood is not None:
-        for key in ("censored", "truncated"):
+        for key in LIMITS:
             if (limits := getattr(model.likelihood, key)) is not None:
                 yield [key, limits.lower, limits.upper]
 

@@ -23,8 +23,8 @@ from posterity.portfolio.prior import Prior, Provenance
 from posterity.portfolio.refit.carried import carry, far, old_posteriors
 from posterity.portfolio.refit.drift import Drift, drift
 from posterity.portfolio.refit.lent import lent
-from posterity.portfolio.refit.modes import CARRY, NEWCOMER, REWEIGHT
-from posterity.portfolio.refit.plan import APPROXIMATE, RefitPlan
+from posterity.portfolio.refit.modes import APPROXIMATE, CARRY, NEWCOMER, REWEIGHT
+from posterity.portfolio.refit.plan import RefitPlan
 from posterity.portfolio.runners import Runner
 from posterity.portfolio.shard import Report
 

@@ -19,14 +19,12 @@ from posterity.portfolio.predict import described
 from posterity.portfolio.prior import Prior
 from posterity.portfolio.refit.arrivals import Step
 from posterity.portfolio.refit.inside import Inside
-from posterity.portfolio.refit.modes import CARRY, EXACT, NEWCOMER, REWEIGHT
+from posterity.portfolio.refit.modes import APPROXIMATE, EXACT, NEWCOMER
 from posterity.portfolio.refit.updates import Update, updates
 from posterity.portfolio.rules import Source, Sources
 from posterity.portfolio.settling import sources_for
 from posterity.portfolio.taught import DECLARED
 from posterity.portfolio.waves import in_waves
-
-APPROXIMATE = (CARRY, REWEIGHT)
 
 
 @dataclass(frozen=True)

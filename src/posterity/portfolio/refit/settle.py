@@ -16,8 +16,8 @@ from posterity.portfolio.record import Record, config_digest
 from posterity.portfolio.refit.arrivals import rows_of
 from posterity.portfolio.refit.execute import Updated
 from posterity.portfolio.refit.lent import extended, lent
-from posterity.portfolio.refit.modes import EXACT, NEWCOMER, RESET
-from posterity.portfolio.refit.plan import APPROXIMATE, RefitPlan
+from posterity.portfolio.refit.modes import APPROXIMATE, EXACT, NEWCOMER, RESET
+from posterity.portfolio.refit.plan import RefitPlan
 from posterity.portfolio.taught import DECLARED, Kept
 
 
