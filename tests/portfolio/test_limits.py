@@ -132,6 +132,8 @@ def test_a_family_that_lacks_what_limits_need_is_refused(
 ) -> None:
     values = config(**{kind: {"lower": 0}})
     values["model"]["likelihood"] |= family
+    if family is COUNTED:
+        del values["model"]["parameters"]["level"]
     with pytest.raises(ModelError, match=said):
         Portfolio(values).plan(rows("censored").round())
 

@@ -103,7 +103,7 @@ def entity_draws(
         return None
     description = model.description
     most = max(FEWEST, CELLS // max(rows.n, 1))
-    thin = slice(None, None, -(-draws.num_rows // most))
+    thin = slice(None, None, max(1, draws.num_rows // most))
     values = np.column_stack([draws[name].to_numpy()[thin] for name in model.parameter_names])
     key = result.entity_row(entity)["fit_key"]
     rng = np.random.default_rng(Seeds.of(result.config.inference.seed, key).predict)
