@@ -11,12 +11,14 @@ from posterity.config import json_schema
 LONG = 20
 """Enumerations with more values than this are named, not listed."""
 SECTIONS = (
-    *("Data", "Model", "Memory", "Quantity", "PriorSpec", "Likelihood", "Limits", "Errors", "Ar1", "Build"),
+    *("Data", "Scaling", "Model", "Memory", "Quantity", "PriorSpec", "Likelihood", "Limits"),
+    *("Errors", "Ar1", "Build"),
     *("Inference", "Gates", "Transfer", "Established", "Pool", "Rule", "Origin"),
     *("Refit", "Promotion", "Tracking", "Execution"),
 )
 TITLES = {
     "Data": "data",
+    "Scaling": "data.scale",
     "Model": "model",
     "Memory": "model.history",
     "Quantity": "a quantity",
@@ -34,6 +36,7 @@ TITLES = {
 NAMED = {
     "PriorSpec": "a prior",
     "Quantity": "a quantity",
+    "Scaling": "a mapping",
     "Memory": "a memory",
     "Errors": "a mapping",
     "Ar1": "a mapping",

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from posterity.config import build, families, history, pooling, references, variables, weights
+from posterity.config import build, families, history, pooling, references, scale, variables, weights
 from posterity.config.families import Raw, mapping
 from posterity.config.findings import MAX_FINDINGS, Finding, Path
 from posterity.config.scope import Scope, scope_of
@@ -41,6 +41,7 @@ def findings(value: Raw, wrong: set[Path]) -> list[Finding]:
         weights.findings(mapping(model.get("likelihood")), scope, together),
         references.findings(model, scope),
         history.findings(scope, together),
+        scale.findings(data, model, scope),
         _keep(mapping(value.get("inference"))),
         pooling.findings(value, scope),
     )

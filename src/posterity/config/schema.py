@@ -23,6 +23,7 @@ from posterity.config.priors import (
     listed_values,
 )
 from posterity.config.promotion import OpenShare, Promotion
+from posterity.config.scale import Scale
 from posterity.config.transfer import Share, Transfer
 
 Label = Annotated[int | str, Field(union_mode="left_to_right")]
@@ -43,6 +44,10 @@ class Data(Section):
 
     target: Name
     """The column that is explained and predicted."""
+
+    scale: Annotated[dict[str, Scale], Frozen] = Field(default_factory=FrozenDict)
+    """Column -> how the model reads it: `standard`, centred and divided by its standard deviation over the
+    first panel, or the numbers `{centre: ..., sd: ...}`, which is what a result's configuration holds."""
 
 
 class Model(Section):

@@ -23,6 +23,8 @@ def to_dict(config: Config) -> dict[str, Any]:
     data["model"]["quantities"] = {
         name: quantity.model_dump(exclude_defaults=True) for name, quantity in model.quantities.items()
     }
+    if not config.data.scale:
+        del data["data"]["scale"]
     if not model.history:
         del data["model"]["history"]
     if model.build is None:

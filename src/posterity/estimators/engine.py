@@ -21,6 +21,7 @@ from posterity.inference.posterior import Failure, Posterior
 from posterity.models import Description, describe
 from posterity.models.arrays import arrays
 from posterity.panel import Rows
+from posterity.portfolio.fixed import fixed
 from posterity.portfolio.plan import read_panel
 from posterity.portfolio.predictive import predictive_draws
 
@@ -103,6 +104,7 @@ def fit_rows(config: Config, columns: Mapping[str, Floats], target: Floats) -> F
     panel = read_panel(config, table)
     if panel.reasons:
         raise PanelError([reason.replace(f"target {TARGET!r}", "y") for reason in panel.reasons.values()])
+    config = fixed(config, panel)
     description = describe(config, panel)
     model, digest = compiled(description), str(panel.digests[0])
     inputs = inputs_of(model, {**arrays(description, panel.rows(NAME)), **description.numbers})

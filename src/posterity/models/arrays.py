@@ -40,12 +40,25 @@ def arrays(
 
 
 def alone(description: Description, rows: Rows) -> dict[str, NDArray[Any]]:
-    """The inputs that a row has by itself, whatever rows are beside it."""
-    found: dict[str, NDArray[Any]] = {name: rows.columns[name] for name in description.inputs}
+    """The inputs that a row has by itself, whatever rows are beside it, on the scale of the model."""
+    scales = description.scales
+    found: dict[str, NDArray[Any]] = {n: scaled(rows.columns[n], scales.get(n)) for n in description.inputs}
     found |= {
         index_name(column, dim): _codes(description, rows, column, dim) for column, dim in description.indices
     }
-    return found | {TARGET: np.zeros(rows.n) if rows.target is None else rows.target}
+    own = None if rows.target is None else scaled(rows.target, description.target_scale)
+    return found | {TARGET: np.zeros(rows.n) if own is None else own}
+
+
+def scaled(values: NDArray[Any], scale: tuple[float, float] | None) -> NDArray[Any]:
+    """Values of a column as the model reads them: (value - centre) / sd."""
+    return values if scale is None else (values - scale[0]) / scale[1]
+
+
+def unscaled[T: NDArray[Any] | None](description: Description, target: T) -> T:
+    """Values of the target, such as draws of it, from the scale of the model to the target's own unit."""
+    scale = description.target_scale
+    return target if scale is None or target is None else target * scale[1] + scale[0]  # type: ignore[return-value]
 
 
 def remembered(description: Description, rows: Rows) -> dict[str, NDArray[Any]]:

@@ -15,6 +15,7 @@ from posterity.config.curves import BUILTIN_CURVES
 from posterity.config.expressions import bare_names, parse, subscripts
 from posterity.config.history import Memory
 from posterity.config.priors import LIMITS
+from posterity.config.scale import STANDARD, Scaling
 from posterity.config.schema import Model
 from posterity.errors import ModelError
 from posterity.lineage.hashing import digest
@@ -32,8 +33,9 @@ class Description:
     value on a row picks an entry of a vector parameter, `levels` the labels of every named dimension.
     `transferred` are the parameters, in declared order, whose declared prior gives way to a Gaussian mixture
     that is an input of the model. Where `weighted`, the log likelihood of every row is multiplied by a weight
-    of its own, another input. `target` is the column that is explained. Two descriptions with the same `key`
-    compile to the same functions, whatever the numbers inside their priors.
+    of its own, another input. `target` is the column that is explained; `scales` has the numbers (centre,
+    sd) by which columns are scaled before the model reads them. Two descriptions with the same `key` compile
+    to the same functions, whatever the numbers inside their priors.
     """
 
     model: Model
@@ -44,6 +46,7 @@ class Description:
     transferred: tuple[str, ...] = ()
     weighted: bool = False
     target: str = "target"
+    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def with_transfer(self, parameters: Iterable[str]) -> "Description":
         """The same model, the priors of these parameters replaced by a mixture; of none, as declared.
@@ -71,6 +74,11 @@ class Description:
     def weights(self) -> str | None:
         """The column that says what each row counts for; predictions do without it."""
         return None if self.model.likelihood is None else self.model.likelihood.weights
+
+    @property
+    def target_scale(self) -> tuple[float, float] | None:
+        """Centre and sd of the target, where it is scaled."""
+        return self.scales.get(self.target)
 
     @property
     def discrete(self) -> bool:
@@ -122,6 +130,7 @@ class Description:
         parts: list[Any] = [structure, codes(self.model), levels, self.time, self.inputs, self.indices]
         parts += [self.transferred] if self.transferred else []
         parts += ["weighted"] if self.weighted else []
+        parts += [["scaled", sorted(self.scales.items())]] if self.scales else []
         # Only a function of one's own knows the target by its name.
         return digest([*parts, self.target] if self.model.build is not None else parts)
 
@@ -133,6 +142,8 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
     for.
     """
     model = config.model
+    if panel is not None and STANDARD in config.data.scale.values():
+        raise ModelError("data.scale: standard has no numbers yet; `portfolio.fixed` takes them from a panel")
     known = {*model.parameters, *model.nested, *model.history}
     used: list[str] = []
     picked: list[tuple[str, str]] = []
@@ -169,6 +180,7 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
         weighted=any(memory.start is None for memory in model.history.values())
         or (model.likelihood is not None and model.likelihood.weights is not None),
         target=config.data.target,
+        scales={name: (s.centre, s.sd) for name, s in config.data.scale.items() if isinstance(s, Scaling)},
     )
 
 

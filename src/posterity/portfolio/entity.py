@@ -16,7 +16,7 @@ from posterity.inference.posterior import Failure, Floats, Posterior
 from posterity.inference.reweight import reweight
 from posterity.inference.transferred import flat
 from posterity.inference.transferred import numbers as mixture_numbers
-from posterity.models.arrays import arrays
+from posterity.models.arrays import arrays, scaled, unscaled
 from posterity.models.build import TARGET
 from posterity.models.description import Numbers
 from posterity.portfolio.agreement import agreement, check, sentence
@@ -118,7 +118,8 @@ def fit_entity(
             )
         # What an entity has taught itself it cannot contradict.
         judged = prior if pooling is None else None
-        agreed = agreement(model, inputs, counted(work), judged, outcome, inference, seeds)
+        target = scaled(counted(work), model.description.target_scale)
+        agreed = agreement(model, inputs, target, judged, outcome, inference, seeds)
         reasons = (*open_gates(outcome, gates), *sentence(agreed, prior, gates))
         return replace(
             fitted(model, work, inputs, outcome, reasons, intervals, seeds),
@@ -180,6 +181,7 @@ def _predictive(
     rows = inputs[model.input_names.index(TARGET)].size
     chosen = flat[:: max(1, -(-len(flat) // predictive_draws(rows)))]
     observed, expected = model.predict(chosen, inputs, np.random.default_rng(seeds.predict))
+    observed, expected = unscaled(model.description, observed), unscaled(model.description, expected)
     return summarise(observed, intervals), None if expected is None else summarise(expected, intervals)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from posterity.inference.compiled import CompiledModel, Floats, inputs_of
 from posterity.models.arrays import alone
-from posterity.models.build import WEIGHT
+from posterity.models.build import TARGET, WEIGHT
 from posterity.models.description import Numbers
 from posterity.panel import Rows
 
@@ -30,7 +30,7 @@ def following(
     look, size = description.context, len(values)
     targets = np.zeros((size, known + rows.n), model.target_dtype)
     if past is not None:
-        targets[:, :known] = past.target
+        targets[:, :known] = before[TARGET]
     observed, expected = np.full((2, size, rows.n), np.nan)
     for i in range(rows.n):
         end = known + i + 1

@@ -6,7 +6,7 @@ from posterity.errors import PosterityError
 from posterity.inference.compiled import CompiledModel, compiled
 from posterity.models import Description
 from posterity.portfolio.prior import Provenance, Window
-from posterity.portfolio.structure import Structure
+from posterity.portfolio.structure import Structure, scales_apart
 
 
 def matched_entries(
@@ -14,10 +14,13 @@ def matched_entries(
 ) -> dict[str, str]:
     """Own entries of θ → theirs, in own order, for pairs of parameters; `name` is what messages call theirs.
 
-    Raises PosterityError where the unconstrained scales of a pair differ: equal numbers would not be equal
-    values.
+    Raises PosterityError where the unconstrained scales of a pair differ, or those on which both models read
+    a column: equal numbers would not be equal values.
     """
     here, there = Structure.of(own), Structure.of(theirs)
+    both = {*own.inputs, own.target} & {*theirs.inputs, theirs.target}
+    if apart := scales_apart(there.scales, here.scales, both):
+        raise PosterityError(f"{name}: {'; '.join(apart)}; give both the same numbers under data.scale")
     mine, others = _by_parameter(compiled(own)), _by_parameter(compiled(theirs))
     pairs: dict[str, str] = {}
     for parameter, other in match:

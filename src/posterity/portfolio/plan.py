@@ -19,6 +19,7 @@ from posterity.models import Description, build, describe
 from posterity.panel import Panel, Rows, checks, read
 from posterity.panel.chunks import Clock, clock
 from posterity.panel.reading import Source as Data
+from posterity.portfolio.fixed import fixed
 from posterity.portfolio.keys import keyed
 from posterity.portfolio.rules import Source, Sources
 from posterity.portfolio.settling import sources_for
@@ -187,6 +188,7 @@ def make_plan(config: Config, panel: Panel, entities: tuple[str, ...] | None = N
 
     Raises ModelError where the model cannot be built, so that nothing starts that cannot work.
     """
+    config = fixed(config, panel)
     description = describe(config, panel)
     clock(panel, config.refit.every)  # a span that does not fit the time column is told before anything runs
     build(description)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posterity.inference.compiled import CompiledModel, Floats, inputs_of
-from posterity.models.arrays import arrays
+from posterity.models.arrays import arrays, unscaled
 from posterity.models.build import GAP, PREVIOUS, TARGET
 from posterity.models.description import Numbers
 from posterity.panel import Rows
@@ -32,6 +32,19 @@ def predictive_draws(
 
     Raises PanelError for rows with a level that the model does not know.
     """
+    observed, expected = _on_its_scale(model, numbers, rows, values, rng, last)
+    return unscaled(model.description, observed), unscaled(model.description, expected)
+
+
+def _on_its_scale(
+    model: CompiledModel,
+    numbers: Numbers,
+    rows: Rows,
+    values: Floats,
+    rng: np.random.Generator,
+    last: Rows | None,
+) -> tuple[Floats, Floats | None]:
+    """The same on the scale on which the model reads the target."""
     if model.description.history:
         return ahead(model, numbers, rows, values, rng, last)
     if model.description.model.build is not None and model.description.context:
@@ -52,11 +65,10 @@ def _paired(
     """Every row after a copy of the last observed one, which the likelihood takes for the row before it."""
     time = model.description.time
     assert time is not None
-    assert last.target is not None
     before, instant = arrays(model.description, last), last.columns[time][0]
     paired = {name: _interleave(np.repeat(before[name], rows.n), data[name]) for name in data}
     paired[TARGET] = np.repeat(data[TARGET], 2)
-    paired[PREVIOUS] = np.full(2 * rows.n, last.target[0])
+    paired[PREVIOUS] = np.full(2 * rows.n, before[TARGET][0])
     paired[GAP] = _interleave(np.zeros(rows.n), rows.columns[time] - instant)
     return paired
 

@@ -162,7 +162,9 @@ def _values(prior: Prior) -> dict[str, Any]:
 def _model(prior: Prior) -> dict[str, Any]:
     structure = prior.structure or Structure(prior.model)
     unknowns = {name: _lean(dataclasses.asdict(u)) for name, u in structure.parameters.items()}
-    return {"key": prior.model, "rest": structure.rest, "parameters": unknowns}
+    values = {"key": prior.model, "rest": structure.rest, "parameters": unknowns}
+    scales = {name: {"centre": centre, "sd": sd} for name, (centre, sd) in structure.scales.items()}
+    return {**values, "scales": scales} if scales else values
 
 
 def _lean(values: dict[str, Any]) -> dict[str, Any]:
@@ -173,6 +175,7 @@ def _lean(values: dict[str, Any]) -> dict[str, Any]:
 def _prior(sections: PriorSections, mixture: Mixture) -> Prior:
     model, provenance = sections.model, sections.provenance
     unknowns = {name: Unknown(u.family, u.scale, u.levels) for name, u in model.parameters.items()}
+    scales = {name: (float(s.centre), float(s.sd)) for name, s in model.scales.items()}
     windows = tuple(Window(w.first_time, w.last_time, w.rows) for w in provenance.windows)
     return Prior(
         source=sections.source,
@@ -183,7 +186,7 @@ def _prior(sections: PriorSections, mixture: Mixture) -> Prior:
         model=model.key,
         ess=dict(sections.ess),
         provenance=Provenance(**{**dict(provenance), "windows": windows}),
-        structure=Structure(model.key, model.rest, unknowns) if model.rest or unknowns else None,
+        structure=Structure(model.key, model.rest, unknowns, scales) if model.rest or unknowns else None,
         marginals={label: Marginal(**dict(m)) for label, m in sections.marginals.items()},
         doubts=sections.doubts,
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from posterity.config.priors import Section, listed_values
+from posterity.config.scale import Scaling
 
 FORMAT = 1
 
@@ -31,6 +32,7 @@ class ModelSection(Section):
     key: Text
     rest: Text = ""
     parameters: dict[str, UnknownSection] = Field(default_factory=dict)
+    scales: dict[str, Scaling] = Field(default_factory=dict)
 
 
 class MarginalSection(Section):

@@ -1,6 +1,6 @@
 """What a prior has to agree on with a model: its parameters, their scales, and all that is no prior."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -17,6 +17,7 @@ from posterity.models import Description
 from posterity.models.description import codes
 
 type Bounds = tuple[Any, Any]
+type Scales = Mapping[str, tuple[float, float]]
 
 INTERVALS = {"Uniform": (0.0, 1.0), "Triangular": (0.0, 1.0), "TruncatedNormal": (-inf, inf)}
 """Families bounded by `lower` and `upper`, with what PyMC takes where these are not given."""
@@ -36,12 +37,14 @@ class Structure:
     """A model without the numbers inside its priors; `rest` digests curve, likelihood, inputs and time.
 
     A joint prior on θ means the same in two models with equal `rest` whose parameters have equal scales,
-    whatever the declared families: the mixture takes their place.
+    whatever the declared families: the mixture takes their place. `scales` are the numbers (centre, sd) by
+    which columns are scaled before the model reads them.
     """
 
     key: str
     rest: str = ""
     parameters: Mapping[str, Unknown] = field(default_factory=dict)
+    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, description: Description) -> "Structure":
@@ -53,7 +56,7 @@ class Structure:
             )
             for name, spec in declared.priors.items()
         }
-        return cls(declared.key, digest(_rest(declared)), unknowns)
+        return cls(declared.key, digest(_rest(declared)), unknowns, dict(declared.scales))
 
     def differences(self, other: "Structure") -> list[str]:
         """In what way this structure, a prior's, does not fit `other`, a model's: one sentence each."""
@@ -70,9 +73,24 @@ class Structure:
                 )
             elif _differ(mine[name].levels, theirs[name].levels):
                 found.append(f"the entries of {name} have other labels")
+        found += scales_apart(self.scales, other.scales, {*self.scales, *other.scales})
         if not found and self.rest != other.rest:
             found.append("the parameters agree, but curve, likelihood or inputs differ")
         return found
+
+
+def scales_apart(mine: Scales, theirs: Scales, columns: Iterable[str]) -> list[str]:
+    """A sentence for every column that two models read on different scales: a prior's and the model's."""
+    return [
+        f"{name} is read with {spelt(mine.get(name))} in the prior and {spelt(theirs.get(name))} in the model"
+        for name in sorted(columns)
+        if mine.get(name) != theirs.get(name)
+    ]
+
+
+def spelt(scale: tuple[float, float] | None) -> str:
+    """Centre and sd in words."""
+    return "no scale" if scale is None else f"centre {scale[0]:.10g} and sd {scale[1]:.10g}"
 
 
 def _differ(mine: tuple[tuple[str, ...], ...], theirs: tuple[tuple[str, ...], ...]) -> bool:

@@ -13,6 +13,7 @@ from posterity.errors import RunnerError
 from posterity.portfolio.backtest.design import Design, Entrant
 from posterity.portfolio.dispatch import Dispatch, Listener
 from posterity.portfolio.execute import execute
+from posterity.portfolio.fixed import fixed
 from posterity.portfolio.parts import Parts
 from posterity.portfolio.plan import Plan, Work, make_plan
 from posterity.portfolio.runners import Runner
@@ -29,8 +30,14 @@ class Hands:
 
 
 def plans(design: Design, entrant: Entrant) -> dict[Any, Plan]:
-    """What is fitted at each origin with a fit, from nothing but what was known then."""
-    return {origin: make_plan(entrant.config, entrant.timeline.known(origin)) for origin, _ in design.fits()}
+    """What is fitted at each origin with a fit, from nothing but what was known then.
+
+    What a configuration leaves to its panel (the scale of a column) is that of the first origin, as it would
+    have been remembered from then on.
+    """
+    known = {origin: entrant.timeline.known(origin) for origin, _ in design.fits()}
+    config = fixed(entrant.config, next(iter(known.values())))
+    return {origin: make_plan(config, panel) for origin, panel in known.items()}
 
 
 def fit_all(planned: Mapping[Any, Plan], folder: Path, hands: Hands) -> int:

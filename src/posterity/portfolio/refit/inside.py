@@ -10,6 +10,7 @@ from posterity.errors import ResultError
 from posterity.panel import Panel
 from posterity.panel.chunks import Clock, clock
 from posterity.portfolio import ledger
+from posterity.portfolio.fixed import fixed, waiting
 from posterity.portfolio.plan import read_panel
 from posterity.portfolio.result import Result
 
@@ -23,13 +24,21 @@ class Inside:
 
     @classmethod
     def of(cls, result: Result, config: Config | None = None) -> "Inside":
-        """Raises ResultError for results that were made before rows were kept."""
+        """A column that `config` scales by the word `standard` has the result's numbers, as long as it had
+        any.
+
+        Raises ResultError for results that were made before rows were kept.
+        """
         if not result.has(ledger.ROWS):
             raise ResultError(
                 f"{result.path}: keeps no rows ({ledger.ROWS}), so nobody can tell which are inside its "
                 "posteriors; it was made by an older version: fit once more, then refit"
             )
-        return cls(result, config or result.config)
+        settings = config or result.config
+        if waiting(settings):
+            rows = read_panel(settings, result.table(ledger.ROWS))
+            settings = fixed(settings, rows, (result.config,))
+        return cls(result, settings)
 
     @cached_property
     def panel(self) -> Panel:

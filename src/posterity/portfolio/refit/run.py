@@ -95,7 +95,7 @@ def refit(
             count, extra = _workers(plan, workers), planner.extra(inside, number)
             found, done = _run(plan, inside, step, folder, extra, max(1, count), hands.runner(count), listen)
             folders.append(folder)
-            inside = Inside.of(found, settings)
+            inside = Inside.of(found, inside.config)
     return Refitted(inside.result, done, tuple(folders), delivery.counts)
 
 
