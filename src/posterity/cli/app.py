@@ -163,7 +163,7 @@ def predict(
         Path | None, Parameter(help="Parquet or CSV file to write; default: CSV to the terminal.")
     ] = None,
 ) -> int:
-    """Predict new rows, with intervals."""
+    """Predict new rows, with intervals; without --rows and --horizon those that have no target yet."""
     import sys
 
     import posterity
@@ -173,11 +173,11 @@ def predict(
     opened = posterity.open(result)
     if version is not None:
         opened = opened.as_of(version)
-    if (rows is None) == (horizon is None):
-        raise ConfigError(["give either --rows FILE or --horizon N"])
+    if (rows is None) == (horizon is None) and (rows is not None or opened.unobserved.empty):
+        raise ConfigError(["give either --rows FILE or --horizon N; no row without a target was put aside"])
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise ConfigError([f"--out {out}: the name must end in .csv or .parquet"])
-    table = opened.predict(rows if rows is not None else next_rows(opened, horizon or 0), interval=interval)
+    table = opened.predict(rows if horizon is None else next_rows(opened, horizon), interval=interval)
     if out is None:
         table.to_csv(sys.stdout, index=False)
     elif out.suffix == ".csv":

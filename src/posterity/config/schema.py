@@ -45,6 +45,10 @@ class Data(Section):
     target: Name
     """The column that is explained and predicted."""
 
+    unobserved: Literal["refuse", "predict"] = "refuse"
+    """Rows without a target. refuse: their entity is not fitted, as with any missing value; predict: they are
+    put aside, and the result predicts them."""
+
     scale: Annotated[dict[str, Scale], Frozen] = Field(default_factory=FrozenDict)
     """Column -> how the model reads it: `standard`, centred and divided by its standard deviation over the
     first panel, or the numbers `{centre: ..., sd: ...}`, which is what a result's configuration holds."""

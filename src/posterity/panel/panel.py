@@ -57,6 +57,7 @@ class Panel:
     the target and numeric inputs float64, the time int64, float64 or timestamp[us] (UTC). Entity i owns the
     rows `offsets[i]:offsets[i + 1]`; `offsets` is int64 of shape (entities + 1,). `reasons` maps an entity
     that cannot be fitted to the sentence why; its rows are kept. `notices` are sentences worth showing.
+    `unobserved` are rows without a target that were put aside, of whatever entities.
     """
 
     table: pa.Table
@@ -68,6 +69,7 @@ class Panel:
     offsets: NDArray[np.int64]
     reasons: Mapping[str, str]
     notices: tuple[str, ...]
+    unobserved: "Panel | None" = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}  # without what is cached

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from posterity.panel import checks, names
 from posterity.panel.columns import entity_text, inputs, numbers, plain
-from posterity.panel.findings import Findings, plural
+from posterity.panel.findings import Findings, listing, plural
 from posterity.panel.ordering import group, offsets, row_order
 from posterity.panel.panel import SEPARATOR, Panel
 from posterity.panel.roles import Roles, assign
@@ -28,6 +30,7 @@ def read(
     time: str | None = None,
     target: str | None = None,
     columns: Sequence[str] = (),
+    unobserved: bool = False,
 ) -> Panel:
     """Read and check a panel.
 
@@ -39,7 +42,8 @@ def read(
 
     What makes the whole panel useless raises one `PanelError` with every problem; what concerns an entity
     becomes its reason; rows are never dropped. Without a time column the rows of an entity keep the order of
-    the source.
+    the source. With `unobserved`, rows whose target is missing are put aside (`Panel.unobserved`) instead of
+    speaking against their entity.
     """
     findings = Findings()
     roles = assign(entity, time, target, columns, findings)
@@ -51,7 +55,33 @@ def read(
         findings.stop()
     table = _typed(raw, roles, findings)
     findings.stop()
-    return checks.values(_sorted(table, roles, findings))
+    if not unobserved or roles.target is None:
+        return checks.values(_sorted(table, roles, findings))
+    return _apart(table, roles, findings)
+
+
+def _apart(table: pa.Table, roles: Roles, findings: Findings) -> Panel:
+    """The rows with a target, and those without put aside."""
+    assert roles.target is not None
+    missing = pc.is_null(table.column(roles.target), nan_is_null=True)
+    count = pc.sum(missing).as_py()
+    if count == table.num_rows:
+        findings.problem(
+            f"target {roles.target!r} is missing in every row, so there is nothing to learn from; rows to "
+            "predict with a result that is there go to `posterity predict RESULT --rows`"
+        )
+        findings.stop()
+    panel = checks.values(_sorted(table.filter(pc.invert(missing)), roles, findings))
+    if not count:
+        return panel
+    rest = table.filter(missing).drop_columns([roles.target])
+    aside = checks.values(_sorted(rest, replace(roles, target=None), Findings()))
+    strangers = [entity for entity in aside.entities if entity not in set(panel.entities)]
+    notices = [f"{plural(count, 'row')} without a target put aside, to be predicted"]
+    if strangers:
+        who = f"{plural(len(strangers), 'entity has', 'entities have')} such rows only"
+        notices.append(f"{who}: {listing(strangers, 3)} cannot be fitted, nor predicted")
+    return replace(panel.with_reasons({}, notices), unobserved=aside)
 
 
 def _typed(raw: Raw, roles: Roles, findings: Findings) -> pa.Table:

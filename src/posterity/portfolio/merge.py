@@ -11,7 +11,7 @@ from posterity.config import to_yaml
 from posterity.config.schema import percent
 from posterity.inference.compiled import compiled
 from posterity.lineage import ENGINE_VERSION
-from posterity.portfolio import ledger
+from posterity.portfolio import ledger, unobserved
 from posterity.portfolio.ancestry import lineage
 from posterity.portfolio.parts import Parts, flattened
 from posterity.portfolio.plan import Plan, entity_columns
@@ -49,6 +49,8 @@ def merge(
         draft.table("factors.parquet", _factors(parts, keys))
         files = taught.write(draft, record.kept) if plan.fittable else {}
         draft.table(ledger.ROWS, ledger.rows_table(plan.panel))
+        if (aside := unobserved.table(plan.panel)) is not None:
+            draft.table(unobserved.FILE, aside)
         inside = ledger.ledger_table(plan.panel, plan.clock, record.version, record.ledger, record.appended)
         draft.table(ledger.LEDGER, inside)
         draft.table(ledger.HISTORY, ledger.history_table(record.taken, plan.time_type, record.history))

@@ -70,7 +70,10 @@ class Plan:
     @cached_property
     def run_key(self) -> str:
         """Digest of everything that decides the result; equal keys mean an equal result."""
-        return digest({"name": self.config.name, "fits": self.keys, "reasons": dict(self.panel.reasons)})
+        parts = {"name": self.config.name, "fits": self.keys, "reasons": dict(self.panel.reasons)}
+        if (aside := self.panel.unobserved) is not None:
+            parts["unobserved"] = [str(rows) for rows in aside.digests]
+        return digest(parts)
 
     @property
     def roles(self) -> Mapping[str, str]:
@@ -155,7 +158,14 @@ def read_panel(config: Config, source: Data | None = None) -> Panel:
     description = describe(config)
     named = dict.fromkeys((*description.columns, description.weights))
     columns = [name for name in named if name is not None and name != data.time]
-    panel = read(chosen, entity=data.entity, time=data.time, target=data.target, columns=columns)
+    panel = read(
+        chosen,
+        entity=data.entity,
+        time=data.time,
+        target=data.target,
+        columns=columns,
+        unobserved=data.unobserved == "predict",
+    )
     computed = [n for n in (*description.inputs, description.weights) if n is not None]
     if text := [name for name in computed if panel.arrays[name].dtype == object]:
         raise PanelError(

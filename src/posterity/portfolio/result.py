@@ -207,15 +207,28 @@ class Result:
 
         return tree(self, entity)
 
+    @property
+    def unobserved(self) -> pd.DataFrame:
+        """Rows without a target that were put aside (`data.unobserved: predict`), by entity and time."""
+        from posterity.portfolio.unobserved import FILE
+
+        columns = [*self.config.data.entity, "entity"]
+        return self.table(FILE).to_pandas() if self.has(FILE) else pd.DataFrame(columns=columns)
+
     def predict(
-        self, rows: "Source", interval: float | Sequence[float] = 0.9, *, as_of: int | None = None
+        self,
+        rows: "Source | None" = None,
+        interval: float | Sequence[float] = 0.9,
+        *,
+        as_of: int | None = None,
     ) -> pd.DataFrame:
         """Predictions with intervals at new rows, by this version or as of an earlier one; see
-        `posterity.portfolio.predict.predict`.
+        `posterity.portfolio.predict.predict`. Default: the rows that have no target (`unobserved`).
         """
         from posterity.portfolio.predict import predict
 
-        return predict(self if as_of is None else self.as_of(as_of), rows, interval)
+        source = self if as_of is None else self.as_of(as_of)
+        return predict(source, source.unobserved if rows is None else rows, interval)
 
     def refit(
         self,

@@ -47,13 +47,15 @@ class Step:
 @dataclass(frozen=True, eq=False)
 class Arrivals:
     """A delivery in steps, one a chunk; `counts` are its rows by kind (new, late, revised, repeated,
-    vanished), `left_out` says of an entity why its rows were not taken.
+    vanished), `left_out` says of an entity why its rows were not taken, `unobserved` are the rows without a
+    target, where the configuration puts them aside.
     """
 
     steps: tuple[Step, ...]
     counts: Mapping[str, int]
     left_out: Mapping[str, str]
     notices: tuple[str, ...]
+    unobserved: Panel | None = None
 
 
 def arrivals(inside: Inside, source: Source) -> Arrivals:
@@ -63,7 +65,8 @@ def arrivals(inside: Inside, source: Source) -> Arrivals:
     that the delivery has unusable ones of, which may come again once they are mended. Raises PanelError for a
     delivery that cannot be read.
     """
-    known, delivered = inside.panel, distinct(inside, read_panel(inside.config, source))
+    known, read = inside.panel, read_panel(inside.config, source)
+    delivered = distinct(inside, read)
     left_out = {
         e: f"{plural(int(delivered.counts[delivered.position(e)]), 'delivered row')} left out: {reason}"
         for e, reason in delivered.reasons.items()
@@ -71,12 +74,13 @@ def arrivals(inside: Inside, source: Source) -> Arrivals:
     usable = delivered.taking(~rows_of(delivered, left_out)) if left_out else delivered
     notices = tuple(f"{e}: {reason}" for e, reason in list(left_out.items())[:20])
     if usable is None:
-        return Arrivals((Step(known, None),), {}, left_out, notices)
+        return Arrivals((Step(known, None),), {}, left_out, notices, read.unobserved)
     usable = _aligned(known, usable)
     found = compare(known, usable)
     counts = dict(Counter(found.kinds.tolist())) | {"vanished": int(found.vanished.sum())}
     told = tuple(_notices(found, known, usable))
-    return Arrivals(tuple(_steps(inside, usable, found)), counts, left_out, (*notices, *told))
+    steps = tuple(_steps(inside, usable, found))
+    return Arrivals(steps, counts, left_out, (*notices, *told), read.unobserved)
 
 
 def distinct(inside: Inside, delivered: Panel) -> Panel:

@@ -9,7 +9,9 @@ from typing import Any
 
 from posterity.config import Config, with_overrides
 from posterity.errors import ResultError
+from posterity.panel import Panel
 from posterity.panel.reading import Source
+from posterity.portfolio import unobserved
 from posterity.portfolio.dispatch import Listener
 from posterity.portfolio.execute import Executed, execute
 from posterity.portfolio.ledger import LEDGER, Taken
@@ -131,10 +133,15 @@ class _Planner:
         there = set(inside.result.table("entities.parquet")["entity"].to_pylist())
         mine = {e: why for e, why in left_out.items() if e in there}
         if together_because(inside.config) and (step.rows is not None or step.changes):
-            panel = step.panel.with_reasons({}, self.delivery.notices)
-            return make_plan(inside.config, panel)
+            return make_plan(inside.config, self._complete(inside, step.panel))
         plan = make_refit_plan(inside, step, mine)
-        return replace(plan, panel=plan.panel.with_reasons({}, self.delivery.notices))
+        return replace(plan, panel=self._complete(inside, plan.panel))
+
+    def _complete(self, inside: Inside, panel: Panel) -> Panel:
+        """The panel of a step with what the delivery says beside its rows."""
+        told = panel.with_reasons({}, self.delivery.notices)
+        before = inside.result.table(unobserved.FILE) if inside.result.has(unobserved.FILE) else None
+        return unobserved.still(told, before, self.delivery.unobserved)
 
     def extra(self, inside: Inside, number: int) -> dict[str, Any]:
         """What the manifest says of a version: its parent, and what of the delivery it took in."""

@@ -40,7 +40,8 @@ def settle(plan: RefitPlan, done: Updated) -> RefitPlan:
                 old.table.filter(pa.array(rows_of(mine, lost))),
             ]
         )
-        panel = read_panel(plan.config, table).with_reasons({}, panel.notices)
+        aside = panel.unobserved
+        panel = replace(read_panel(plan.config, table).with_reasons({}, panel.notices), unobserved=aside)
     return replace(
         plan,
         keys=keys,
