@@ -25,7 +25,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
     pq.write_table(
         panel.filter(pc.is_in(name, pc.cast(ENTITIES, "string"))), desk / "data" / "adoption.parquet"
     )
-    for name in ("adoption_truth", "launches", "dose_response", "choices"):
+    for name in ("adoption_truth", "launches", "dose_response", "choices", "assay"):
         shutil.copy(checkout / "data" / f"{name}.parquet", desk / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(desk)

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from posterity.panel import read
-from posterity.panel.simulation import adoption, choices, dose_response
+from posterity.panel.simulation import adoption, assay, choices, dose_response
 
 
 def test_the_demo_panel_is_whole():
@@ -135,3 +135,24 @@ def test_choices_follow_the_truth():
         1 + np.exp(-values["theta"].to_numpy())
     )
     assert np.mean(replied) == pytest.approx(0, abs=0.02)
+
+
+def test_the_shipped_assay_is_what_the_simulation_gives(checkout):
+    panel, truth = assay()
+    assert pq.read_table(checkout / "data" / "assay.parquet").equals(panel)
+    assert pq.read_table(checkout / "data" / "assay_truth.parquet").equals(truth)
+
+
+def test_readings_follow_the_truth_down_to_their_limits():
+    table, truth = assay(2_000)
+    values = truth.to_pandas().pivot(index="entity", columns="parameter", values="value")
+    rows = table.to_pandas().join(values, on="sample")
+    assert rows["log_reading"].isna().sum() == 2 * 2_000
+    assert (rows["log_reading"].dropna() >= rows["log_limit"][rows["log_reading"].notna()]).all()
+    rows = rows.dropna()
+    line = rows["level"] - rows["rate"] * rows["hour"]
+    far = line - rows["log_limit"] > 1  # so far above that hardly any is cut off
+    scaled = ((rows["log_reading"] - line) / np.hypot(rows["se"], rows["scatter"]))[far].to_numpy()
+    assert stats.kstest(scaled, "norm").pvalue > 0.01
+    # The twin that must fail: a noise 10 % too wide.
+    assert stats.kstest(scaled * 1.1, "norm").pvalue < 0.01

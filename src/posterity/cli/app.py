@@ -266,7 +266,7 @@ def schema() -> int:
 
 @app.command
 def simulate(
-    panel: Literal["adoption", "dose-response", "choices"],
+    panel: Literal["adoption", "dose-response", "choices", "assay"],
     *,
     out: Annotated[Path, Parameter(help="Folder for PANEL.parquet and PANEL_truth.parquet.")],
     products: Annotated[int, Parameter(help="adoption: products, each in every region.")] = 24,
@@ -286,6 +286,8 @@ def simulate(
         table, truth = simulation.adoption(products, regions, weeks or 52, seed)
     elif panel == "choices":
         table, truth = simulation.choices(shops, weeks or 26, seed)
+    elif panel == "assay":
+        table, truth = simulation.assay(seed=seed)
     else:
         table, truth = simulation.dose_response(groups, rows, seed)
     name = panel.replace("-", "_")

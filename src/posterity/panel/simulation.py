@@ -130,6 +130,42 @@ def choices(shops: int = 12, weeks: int = 26, seed: int = 2026) -> tuple[pa.Tabl
     return panel, _truth("shop", pa.array(names, pa.string()), parameters)
 
 
+def assay(samples: int = 8, hours: int = 16, seed: int = 2026) -> tuple[pa.Table, pa.Table]:
+    """A panel of concentrations that decay, read by two instruments, and the truth behind it.
+
+    The logarithm of a sample's concentration at hour t = 1 .. `hours` is level - rate * t, and its reading
+    scatters around it with the standard deviation sqrt(se² + 0.1²): `se` is the reading's own, known standard
+    error, that of the instrument. Instruments have limits of detection; a reading below is recorded as the
+    limit, `log_limit`. The last two hours have not been measured yet: their readings are missing. Samples are
+    drawn from level ~ N(1, 0.3) and log rate ~ N(log 0.3, 0.2).
+
+    The first table has the columns sample (text), hour (int64), log_limit, se and log_reading (float64); the
+    second has entity (the same as sample), sample, parameter (level, rate, scatter) and value, three rows a
+    sample.
+    """
+    rng = np.random.default_rng(seed)
+    names = [f"A{i:0{max(2, len(str(samples)))}d}" for i in range(1, samples + 1)]
+    level, rate = rng.normal(1, 0.3, samples), np.exp(rng.normal(np.log(0.3), 0.2, samples))
+    scatter, hour = 0.1, np.arange(1, hours + 1)
+    fine = (np.arange(samples)[:, None] + hour) % 2 == 0
+    se, limit = np.where(fine, 0.05, 0.2), np.where(fine, np.log(0.15), np.log(0.4))
+    reading = level[:, None] - rate[:, None] * hour
+    reading = reading + np.hypot(se, scatter) * rng.normal(size=reading.shape)
+    reading = np.maximum(np.round(reading, 6), np.round(limit, 6))
+    measured = np.broadcast_to(hour <= hours - 2, reading.shape)
+    panel = pa.table(
+        {
+            "sample": pa.array(np.repeat(names, hours).tolist(), pa.string()),
+            "hour": pa.array(np.tile(hour, samples), pa.int64()),
+            "log_limit": np.round(limit, 6).ravel(),
+            "se": se.ravel(),
+            "log_reading": pa.array(reading.ravel(), mask=~measured.ravel()),
+        }
+    )
+    parameters = {"level": level, "rate": rate, "scatter": np.full(samples, scatter)}
+    return panel, _truth("sample", pa.array(names, pa.string()), parameters)
+
+
 def _truth(column: str, names: pa.Array, parameters: Mapping[str, NDArray[np.float64]]) -> pa.Table:
     """A row an entity and parameter, of entities that one column names."""
     owner = names.take(pa.array(np.repeat(np.arange(len(names)), len(parameters))))
