@@ -23,6 +23,7 @@ from posterity.portfolio.fixed import fixed
 from posterity.portfolio.keys import keyed
 from posterity.portfolio.rules import Source, Sources
 from posterity.portfolio.settling import sources_for
+from posterity.portfolio.structure import spelt
 from posterity.portfolio.waves import Wave, in_waves
 
 if TYPE_CHECKING:
@@ -198,8 +199,11 @@ def make_plan(config: Config, panel: Panel, entities: tuple[str, ...] | None = N
 
     Raises ModelError where the model cannot be built, so that nothing starts that cannot work.
     """
-    config = fixed(config, panel)
+    given, config = config, fixed(config, panel)
     description = describe(config, panel)
+    if config is not given:
+        told = [f"{name} is read with {spelt(numbers)}" for name, numbers in description.scales.items()]
+        panel = panel.with_reasons({}, told)
     clock(panel, config.refit.every)  # a span that does not fit the time column is told before anything runs
     build(description)
     everybody = panel.entities
