@@ -115,7 +115,7 @@ def test_structures_have_keys_of_their_own() -> None:
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_keys_are_the_same_every_time(name: str) -> None:
     again = {**STRUCTURES[name].__dict__}
-    for cached in ("key", "priors", "numbers"):
+    for cached in ("key", "structure", "priors", "numbers"):
         again.pop(cached, None)
     assert type(STRUCTURES[name])(**again).key == STRUCTURES[name].key
 

@@ -11,6 +11,7 @@ import posterity
 from posterity.config import Config, from_dict, with_overrides
 from posterity.config.scale import Scaling
 from posterity.errors import ConfigError
+from posterity.inference import compiled
 from posterity.models import describe
 from posterity.portfolio import prior_file
 from posterity.portfolio.fixed import fixed
@@ -185,3 +186,13 @@ def test_rows_of_entities_that_cannot_be_fitted_have_no_say() -> None:
 def test_the_key_of_a_model_without_scales_is_what_it_was() -> None:
     known = "9a67b487cfc837b5c018932312ee77e7da0c9717abc8df566904b675ab47a41e"
     assert describe(configuration({})).key == known
+
+
+def test_another_scale_is_no_other_structure(tmp_path: Path) -> None:
+    """Numbers of a scale are neither compiled nor taken from the model that was compiled first."""
+    fit(configuration(), panel(), tmp_path / "a")
+    made = compiled.compilations
+    elsewhere = fit(configuration(), panel(3, low=60), tmp_path / "b")
+    assert compiled.compilations == made
+    assert slope(elsewhere) == pytest.approx(TRUE["slope"], abs=0.5)
+    assert elsewhere.config.data.scale["price"].centre == pytest.approx(65, abs=1)

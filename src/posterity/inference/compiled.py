@@ -6,9 +6,8 @@ order of PyMC's value variables.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -58,21 +57,37 @@ def _compile(inputs: Sequence[Any], outputs: Any, **options: Any) -> Any:
     return pm.compile(list(inputs), outputs, on_unused_input="ignore", **options)
 
 
+class shared_property[T]:  # noqa: N801  (as functools.cached_property)
+    """A property that is computed once for all models of one structure."""
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self._function, self.__doc__ = function, function.__doc__
+
+    def __get__(self, model: Any, _: Any = None) -> T:
+        name = self._function.__name__
+        if name not in model.made:
+            model.made[name] = self._function(model)
+        found: T = model.made[name]
+        return found
+
+
 @dataclass(frozen=True)
 class CompiledModel:
     """The functions of one structure; each is compiled when first used.
 
     S is a number of draws, D the dimension of θ, P the number of scalar parameters, n the number of rows.
+    What was made is in `made`, which models share that differ in nothing compiled.
     """
 
     built: BuiltModel
+    made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def description(self) -> Description:
         """What was built."""
         return self.built.description
 
-    @cached_property
+    @shared_property
     def graph(self) -> Graph:
         """What the functions are compiled from."""
         return Graph(self.built)
@@ -102,12 +117,12 @@ class CompiledModel:
         """Positions in θ of the entries whose prior is a mixture, in its order; none as declared."""
         return self.graph.transferred
 
-    @cached_property
+    @shared_property
     def unconstrained_names(self) -> tuple[str, ...]:
         """Label of every entry of θ, PyMC's names: `lambda_val_log__`, `theta[3]`."""
         return unconstrained_labels(self.graph)
 
-    @cached_property
+    @shared_property
     def parameter_names(self) -> tuple[str, ...]:
         """Label of every scalar parameter as the user named it."""
         return parameter_labels(self.graph)
@@ -132,7 +147,7 @@ class CompiledModel:
             self._declared[key] = _compile([self.graph.thetas, *self.graph.symbols], graph, **VECTORS)
         return self._declared[key](thetas, *inputs)  # type: ignore[no-any-return]
 
-    @cached_property
+    @shared_property
     def _declared(self) -> dict[tuple[str, ...], Any]:
         return {}
 
@@ -207,11 +222,11 @@ class CompiledModel:
             self._starts[key] = np.stack([self._centre(*inputs), *(draw(*inputs) for _ in range(draws))])
         return self._starts[key]
 
-    @cached_property
+    @shared_property
     def _starts(self) -> dict[Any, Floats]:
         return {}
 
-    @cached_property
+    @shared_property
     def sampler(self) -> Any:
         """nutpie's compiled form of the same density over one flat θ, data and prior numbers swapped by
         `with_data`.
@@ -227,52 +242,52 @@ class CompiledModel:
         compilations += 1
         return nutpie.compile_pymc_model(flat)
 
-    @cached_property
+    @shared_property
     def sampler_inputs(self) -> tuple[str, ...]:
         """Names of the inputs that the density really uses; nutpie knows no others."""
         return tuple(variable.name for variable in self.sampler.shared_var_keys)
 
-    @cached_property
+    @shared_property
     def _evaluate(self) -> Any:
         graph = self.graph
         return _compile([graph.theta, *graph.symbols], [-part for part in graph.expansion], **NUMBA)
 
-    @cached_property
+    @shared_property
     def _densities(self) -> Any:
         return _compile([self.graph.thetas, *self.graph.symbols], self.graph.densities, **NUMBA)
 
-    @cached_property
+    @shared_property
     def _parameters(self) -> Any:
         return _compile([self.graph.thetas, *self.graph.symbols], self.graph.parameters, **VECTORS)
 
-    @cached_property
+    @shared_property
     def _unconstrained(self) -> Any | None:
         found = self.graph.unconstrained()
         return None if found is None else _compile([found[0], *self.graph.symbols], found[1], **VECTORS)
 
-    @cached_property
+    @shared_property
     def _predict(self) -> tuple[Any, list[Any]]:
         draws, outputs = self.graph.predictions()
         rngs = list(collect_default_updates(outputs))
         return _compile([draws, *self.graph.symbols], outputs, **VECTORS), rngs
 
-    @cached_property
+    @shared_property
     def _step(self) -> tuple[Any, list[Any]]:
         inputs, outputs = self.graph.step()
         rngs = list(collect_default_updates(outputs))
         return _compile(inputs, outputs, **VECTORS), rngs
 
-    @cached_property
+    @shared_property
     def _follow(self) -> tuple[Any, list[Any]]:
         inputs, outputs = self.graph.following()
         rngs = list(collect_default_updates(outputs))
         return _compile(inputs, outputs, **VECTORS), rngs
 
-    @cached_property
+    @shared_property
     def _centre(self) -> Any:
         return self._initial("support_point")[0]
 
-    @cached_property
+    @shared_property
     def _prior_draw(self) -> tuple[Any, list[Any]]:
         return self._initial("prior")
 
@@ -297,10 +312,13 @@ def compiled(description: Description) -> CompiledModel:
     """
     cache: dict[tuple[str, str], CompiledModel] = _local.__dict__.setdefault("models", {})
     # The mode as well: what an interpreter computes differs from numba's in the last digit.
-    key = description.key, str(NUMBA["mode"])
+    key = description.structure, str(NUMBA["mode"])
     if key not in cache:
         cache[key] = CompiledModel(build(description))
-    return cache[key]
+    found = cache[key]
+    if found.description.scales == description.scales:
+        return found
+    return replace(found, built=replace(found.built, description=description))
 
 
 def inputs_of(model: CompiledModel, arrays: Mapping[str, NDArray[Any]]) -> Inputs:

@@ -34,8 +34,9 @@ class Description:
     `transferred` are the parameters, in declared order, whose declared prior gives way to a Gaussian mixture
     that is an input of the model. Where `weighted`, the log likelihood of every row is multiplied by a weight
     of its own, another input. `target` is the column that is explained; `scales` has the numbers (centre,
-    sd) by which columns are scaled before the model reads them. Two descriptions with the same `key` compile
-    to the same functions, whatever the numbers inside their priors.
+    sd) by which columns are scaled before the model reads them. Two descriptions with the same `key` mean the
+    same parameters, whatever the numbers inside their priors; two with the same `structure` compile to the
+    same functions.
     """
 
     model: Model
@@ -114,7 +115,14 @@ class Description:
 
     @cached_property
     def key(self) -> str:
-        """Digest of the structure: all but the numbers inside the priors."""
+        """Digest of the structure and of what is done to columns before the model reads them: all but the
+        numbers inside the priors.
+        """
+        return digest([self.structure, sorted(self.scales.items())]) if self.scales else self.structure
+
+    @cached_property
+    def structure(self) -> str:
+        """Digest of what is compiled."""
         # What a model does not use is not in its key: keys outlive the versions that bring something new.
         unused = {name for name in ("history", "build") if not getattr(self.model, name)}
         structure = self.model.model_dump(mode="json", exclude=unused)
@@ -130,7 +138,6 @@ class Description:
         parts: list[Any] = [structure, codes(self.model), levels, self.time, self.inputs, self.indices]
         parts += [self.transferred] if self.transferred else []
         parts += ["weighted"] if self.weighted else []
-        parts += [["scaled", sorted(self.scales.items())]] if self.scales else []
         # Only a function of one's own knows the target by its name.
         return digest([*parts, self.target] if self.model.build is not None else parts)
 
