@@ -12,7 +12,17 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from posterity.config import build, families, history, pooling, references, scale, variables, weights
+from posterity.config import (
+    actionable,
+    build,
+    families,
+    history,
+    pooling,
+    references,
+    scale,
+    variables,
+    weights,
+)
 from posterity.config.families import Raw, mapping
 from posterity.config.findings import MAX_FINDINGS, Finding, Path
 from posterity.config.scope import Scope, scope_of
@@ -24,7 +34,8 @@ RESERVED = ("chain", "draw", "entity")
 RESULT_COLUMNS = (
     "status reason method role n_rows first_time last_time rhat ess_bulk ess_tail divergences bfmi khat "
     "seconds prior "
-    "prior_rows conflict_p vague_weight fit_key parent_fit_key mae parameter chain draw"
+    "prior_rows conflict_p vague_weight actionable actionable_width fit_key parent_fit_key mae parameter "
+    "chain draw"
 ).split()
 """Columns of a result's tables that stand beside the entity columns."""
 
@@ -44,6 +55,7 @@ def findings(value: Raw, wrong: set[Path]) -> list[Finding]:
         scale.findings(data, model, scope),
         _keep(mapping(value.get("inference"))),
         pooling.findings(value, scope),
+        actionable.findings(value, scope),
     )
     found = [finding for part in parts for finding in islice(part, MAX_FINDINGS)]
     broken = any(path[:1] == ("model",) for path in [*wrong, *(f.path for f in found)])

@@ -40,7 +40,8 @@ def listed_values(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _one_or_more(value: Any) -> Any:
+def one_or_more(value: Any) -> Any:
+    """A single text as a list of one."""
     return (value,) if isinstance(value, str) else listed_values(value)
 
 
@@ -62,7 +63,7 @@ Words = StringConstraints(min_length=1, max_length=200)
 Name = Annotated[str, Words]
 Names = Annotated[
     tuple[Name, ...],
-    BeforeValidator(_one_or_more),
+    BeforeValidator(one_or_more),
     WithJsonSchema(
         {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "uniqueItems": True}]}
     ),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from posterity.config.actionable import Actionable
 from posterity.config.build import Build, spelt_out
 from posterity.config.distributions import DISTRIBUTIONS, Distribution
 from posterity.config.frozen import FrozenDict
@@ -21,12 +22,14 @@ from posterity.config.priors import (
     Quantity,
     Section,
     listed_values,
+    one_or_more,
 )
 from posterity.config.promotion import OpenShare, Promotion
 from posterity.config.scale import Scale
 from posterity.config.transfer import Share, Transfer
 
 Label = Annotated[int | str, Field(union_mode="left_to_right")]
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class Data(Section):
@@ -228,6 +231,14 @@ class Config(Section):
     name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")]
     """Names the portfolio, its results and its MLflow experiment."""
 
+    assumptions: Annotated[
+        tuple[Text, ...],
+        BeforeValidator(one_or_more, json_schema_input_type=tuple[Text, ...] | Text),
+        Field(max_length=100),
+    ] = ()
+    """What is taken for granted here, a text each: shown wherever a posterior's origin is. No fit depends on
+    it."""
+
     data: Data
     model: Model
     inference: Inference = Inference()
@@ -240,6 +251,9 @@ class Config(Section):
         tuple[OpenShare, ...], Field(min_length=1, max_length=20), BeforeValidator(listed_values)
     ] = (0.5, 0.9)
     """Masses of the reported intervals, each between 0 and 1."""
+
+    actionable: Actionable | None = None
+    """Absent: entities are not marked as decided or in need of more data."""
 
     promotion: Promotion = Promotion()
     tracking: Tracking = Tracking()

@@ -25,6 +25,9 @@ def to_dict(config: Config) -> dict[str, Any]:
     }
     if not config.data.scale:
         del data["data"]["scale"]
+    for key in ("assumptions", "actionable"):
+        if not data[key]:
+            del data[key]
     if not model.history:
         del data["model"]["history"]
     if model.build is None:

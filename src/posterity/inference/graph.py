@@ -152,6 +152,14 @@ class Graph:
             outputs, {self._data[TARGET]: targets, **self._parts(self._drawn, cuts)}
         )
 
+    def quantity(self, name: str) -> tuple[Any, Any]:
+        """A symbol for draws of parameters (S, P), and a quantity given those: (S, n), or without rows."""
+        cuts = {p: p.clone(name=p.name) for p in self.built.parameters}
+        value = self.built.quantities[name]
+        (value,) = graph_replace([value], {**self._replaced_data, **cuts}, strict=False)
+        (value,) = vectorize_graph([value], self._parts(self._drawn, cuts))
+        return self._drawn, value
+
     @cached_property
     def _predicted(self) -> tuple[list[Any], dict[Any, Any]]:
         """Target and expectation at every row (n,), and what stands in them for each parameter."""

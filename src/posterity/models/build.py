@@ -4,7 +4,7 @@ inputs.
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class BuiltModel:
     `parameters` are the named unknowns a user reads, in order; a non-centred parameter is there, its offset
     is not. `expected` is the mean of the target given the parameters, or None where the family has no known
     one. `owners` says for every free variable whose prior created it: for `rate_mu`, the mean inside the
-    prior of `rate`, that is `rate`.
+    prior of `rate`, that is `rate`. `quantities` are those of the configuration, by name.
     """
 
     description: Description
@@ -41,6 +41,7 @@ class BuiltModel:
     observed: Any
     expected: Any | None
     owners: Mapping[str, str]
+    quantities: Mapping[str, Any] = field(default_factory=dict)
 
 
 def build(description: Description) -> BuiltModel:
@@ -81,7 +82,8 @@ def build(description: Description) -> BuiltModel:
         expected = mean(observed)
     except NotImplementedError:
         expected = None
-    return BuiltModel(description, model, parameters, observed, expected, owners)
+    quantities = {name: known[name] for name in description.model.quantities}
+    return BuiltModel(description, model, parameters, observed, expected, owners, quantities)
 
 
 def index_name(column: str, dim: str) -> str:

@@ -1,7 +1,7 @@
 """Parts into a published result: tables here, priors and their draws in `taught`, lineage in `ancestry`."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from posterity.config import to_yaml
 from posterity.config.schema import percent
 from posterity.inference.compiled import compiled
 from posterity.lineage import ENGINE_VERSION
-from posterity.portfolio import ledger, unobserved
+from posterity.portfolio import actionable, ledger, unobserved
 from posterity.portfolio.ancestry import lineage
 from posterity.portfolio.parts import Parts, flattened
 from posterity.portfolio.plan import Plan, entity_columns
@@ -19,12 +19,14 @@ from posterity.portfolio.record import Record
 from posterity.portfolio.store import Draft, writing
 from posterity.portfolio.tables import FACTORS, PER_ENTITY, Layout, empty_rows
 from posterity.portfolio.taught import Taught
+from posterity.portfolio.widths import widths
 
 # The columns of entities.parquet, after the entity columns; coverage comes before the provenance.
 ABOUT = ("entity", "status", "reason", "method", "role", "n_rows", "first_time", "last_time")
 DIAGNOSTICS = ("rhat", "ess_bulk", "ess_tail", "divergences", "bfmi", "khat")
 PROVENANCE = (
     *("mae", "seconds", "prior", "prior_rows", "conflict_p", "vague_weight"),
+    *("actionable", "actionable_width"),
     *("tried", "version", "update", "fit_key", "parent_fit_key"),
 )
 
@@ -39,9 +41,10 @@ def merge(
     record = record or Record.of_fit(plan)
     keys = [plan.keys[entity] for entity in plan.fittable]
     fits = [_single(table) for table in parts.ordered(keys)]
+    marks = actionable.columns(plan.config.actionable, plan.panel.entities, widths(plan, parts.ordered(keys)))
     kept = record.kept.files if record.kept else ()
     taught = Taught.of(plan, parts, pa.concat_tables(fits, promote_options="default") if fits else None, kept)
-    entities = _entities(plan, fits, taught, record)
+    entities = _entities(plan, fits, taught, record, marks)
     with writing(folder) as draft:
         draft.table("entities.parquet", entities)
         for name in PER_ENTITY:
@@ -81,7 +84,9 @@ def _single(table: pa.Table) -> pa.Table:
     )
 
 
-def _entities(plan: Plan, fitted: list[pa.Table], taught: Taught, record: Record) -> pa.Table:
+def _entities(
+    plan: Plan, fitted: list[pa.Table], taught: Taught, record: Record, marks: Mapping[str, pa.Array]
+) -> pa.Table:
     """`entities.parquet`: what the panel says of every entity beside what its fit says."""
     about = entity_columns(plan)
     shares = [f"coverage_{percent(mass)}" for mass in plan.config.intervals]
@@ -100,6 +105,7 @@ def _entities(plan: Plan, fitted: list[pa.Table], taught: Taught, record: Record
     names = plan.panel.entities
     columns["prior"] = pa.array([record.labels.get(e) or taught.label(e) for e in names], pa.string())
     parents = [record.parents.get(e) or taught.parent(e) for e in names]
+    columns |= marks
     columns["parent_fit_key"] = pa.array(parents, pa.string())
     columns["version"] = pa.array([record.version_of(e) for e in names], pa.int64())
     columns["update"] = pa.array([record.update_of(e) for e in names], pa.string())

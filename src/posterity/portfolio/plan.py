@@ -19,6 +19,7 @@ from posterity.models import Description, build, describe
 from posterity.panel import Panel, Rows, checks, read
 from posterity.panel.chunks import Clock, clock
 from posterity.panel.reading import Source as Data
+from posterity.portfolio import actionable
 from posterity.portfolio.fixed import fixed
 from posterity.portfolio.keys import keyed
 from posterity.portfolio.rules import Source, Sources
@@ -74,7 +75,15 @@ class Plan:
         parts = {"name": self.config.name, "fits": self.keys, "reasons": dict(self.panel.reasons)}
         if (aside := self.panel.unobserved) is not None:
             parts["unobserved"] = [str(rows) for rows in aside.digests]
-        return digest(parts)
+        return digest({**parts, **self.said})
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What a result says beyond its fits, in plain values: nothing where the configuration has none."""
+        config = self.config
+        rule = None if config.actionable is None else config.actionable.model_dump(mode="json")
+        found = {"assumptions": list(config.assumptions), "actionable": rule}
+        return {name: value for name, value in found.items() if value}
 
     @property
     def roles(self) -> Mapping[str, str]:
@@ -205,7 +214,7 @@ def make_plan(config: Config, panel: Panel, entities: tuple[str, ...] | None = N
         told = [f"{name} is read with {spelt(numbers)}" for name, numbers in description.scales.items()]
         panel = panel.with_reasons({}, told)
     clock(panel, config.refit.every)  # a span that does not fit the time column is told before anything runs
-    build(description)
+    actionable.check(config, build(description))
     everybody = panel.entities
     if entities is not None:
         panel = panel.select(entities)

@@ -12,7 +12,10 @@ from posterity.portfolio.parts import flattened
 from posterity.portfolio.result import Result
 from posterity.portfolio.tables import FACTORS, PER_ENTITY
 
-_OWN = ("role", "n_rows", "first_time", "last_time", "prior", "version", "update", "parent_fit_key")
+_OWN = (
+    *("role", "n_rows", "first_time", "last_time", "prior", "version", "update", "parent_fit_key"),
+    *("actionable", "actionable_width"),
+)
 """Columns of entities.parquet that the next version writes anew."""
 
 

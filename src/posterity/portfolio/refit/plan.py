@@ -13,6 +13,7 @@ from posterity.lineage import ENGINE_VERSION, digest, fit_key
 from posterity.models import Description, build, describe
 from posterity.panel import Rows
 from posterity.panel.chunks import Clock
+from posterity.portfolio import actionable
 from posterity.portfolio.keys import keyed, settings
 from posterity.portfolio.plan import Plan, Work, kept
 from posterity.portfolio.predict import described
@@ -102,7 +103,7 @@ def make_refit_plan(inside: Inside, step: Step, left_out: Mapping[str, str] | No
     """Decide everything about one step. Raises ConfigError for what a refit cannot do."""
     config, panel = inside.config, step.panel
     description = describe(config, panel)
-    build(description)
+    actionable.check(config, build(description))
     decided = updates(inside, step, everybody=changed(inside, description))
     known = [e for e in panel.entities if e not in decided or decided[e].mode != NEWCOMER]
     sources = sources_for(
