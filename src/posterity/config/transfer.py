@@ -64,7 +64,8 @@ class Origin(Section):
     """A prior file, such as one under `priors/` of a result."""
 
     portfolio: Place | None = None
-    """The folder of another portfolio's result: the posterior of the same entity there."""
+    """Another portfolio: its name or a folder of results, of which the newest finished one is taken, or the
+    folder of one result. The posterior of the same entity there."""
 
     previous: Place | None = None
     """The folder of an earlier result of this portfolio; `from: previous` takes the newest under `runs/`."""
@@ -87,7 +88,7 @@ class Rule(Section):
     """Names of entities or shell patterns: `P05 / *`."""
 
     source: From = Field(alias="from")
-    """population, previous, declared, or one of `{entity: NAME}`, `{file: PATH}`, `{portfolio: RESULT}`,
+    """population, previous, declared, or one of `{entity: NAME}`, `{file: PATH}`, `{portfolio: NAME}`,
     `{previous: RESULT}`."""
 
     discount: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -12,11 +12,12 @@ from posterity.portfolio.prior import Prior
 from posterity.portfolio.record import Record
 from posterity.portfolio.refit.modes import APPROXIMATE
 from posterity.portfolio.taught import DECLARED, Taught
+from posterity.portfolio.upstream import with_upstreams
 
 
 def lineage(plan: Plan, taught: Taught, record: Record) -> Graph:
     """Everything that the fits of a run came from. Ids are kind and digest."""
-    found = _of_run(plan, taught, record)
+    found = with_upstreams(_of_run(plan, taught, record), plan, taught)
     return found if record.graph is None else continued(found, record)
 
 
@@ -29,7 +30,8 @@ def _of_run(plan: Plan, taught: Taught, record: Record) -> Graph:
     data = {**came, "rows": panel.n_rows, "entities": len(panel.entities)}
     code = versions()
     values = config.model_dump(mode="json")
-    configured = _node("config", values, {"name": config.name, "values": values})
+    said = {"assumptions": list(config.assumptions)} if config.assumptions else {}
+    configured = _node("config", values, {"name": config.name, **said, "values": values})
     model = Node(f"model:{plan.description.key}", "model", {"levels": _levels(plan)})
     prior = _node("prior", numbers, {"source": DECLARED, "numbers": numbers})
     observed = _node("data", [str(d) for d in panel.digests], data)

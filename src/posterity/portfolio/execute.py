@@ -5,9 +5,10 @@ wave whose entities are all there is passed over.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from posterity.errors import PosterityError, RunnerError
 from posterity.portfolio import resolved as resolutions
@@ -20,6 +21,9 @@ from posterity.portfolio.resolved import Resolved
 from posterity.portfolio.runners import Runner
 from posterity.portfolio.shard import Report
 from posterity.portfolio.waves import Wave
+
+if TYPE_CHECKING:
+    from posterity.portfolio.known import Known
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Executed:
-    """What a run did: entities found in parts already, reports of the rest, and both by wave."""
+    """What a run did: entities found in parts already, reports of the rest, and both by wave. `known` are
+    those taken over from earlier results, by status.
+    """
 
     resumed: int
     reports: tuple[Report, ...]
     stages: tuple[Stage, ...] = ()
+    known: Mapping[str, int] = field(default_factory=dict)
 
 
 def execute(
@@ -51,10 +58,12 @@ def execute(
     an exception.
     """
     parts = Parts(folder)
+    known = take_known(plan, folder, parts, runner)
     if plan.config.inference.pooling == "joint":
         from posterity.portfolio.joint import fit_joint
 
-        return fit_joint(plan, folder, listen)
+        together = fit_joint(plan, folder, listen)
+        return replace(together, resumed=0, known=known.counts) if known.of else together
     reports: list[Report] = []
     stages = []
     for wave in plan.waves:
@@ -66,10 +75,32 @@ def execute(
         else:
             found = []
         reports += found
-        resumed = len(wave.entities) - len(waiting)
-        stages.append(stage_of(wave.name, wave.entities, resumed, found, time.perf_counter() - begin))
-        _refuse_bugs(reports, sum(stage.resumed for stage in stages), parts)
-    return Executed(sum(stage.resumed for stage in stages), tuple(reports), tuple(stages))
+        taken = sum(e in known.of for e in wave.entities)
+        resumed = len(wave.entities) - len(waiting) - taken
+        stage = stage_of(wave.name, wave.entities, resumed, found, time.perf_counter() - begin)
+        stages.append(replace(stage, status=stage.status | ({"unchanged": taken} if taken else {})))
+        _refuse_bugs(reports, len(known.of) + sum(stage.resumed for stage in stages), parts)
+    return Executed(sum(stage.resumed for stage in stages), tuple(reports), tuple(stages), known.counts)
+
+
+def take_known(plan: Plan, folder: Path, parts: Parts, runner: Runner) -> "Known":
+    """Write what finished results of this portfolio hold already into the parts, wave by wave, with its
+    priors.
+    """
+    from posterity.portfolio import known
+
+    if not known.beside(plan, folder):
+        return known.Known()
+    found = known.known(plan)
+    done = parts.done()
+    found = found.without([e for e in found.of if plan.keys[e] in done])
+    if found.of:
+        known.bring_population(plan, parts, found)
+    for wave in plan.waves:
+        own = tuple(e for e in wave.entities if e in found.of)
+        if own:
+            known.take_over(parts, found, resolve(plan, replace(wave, entities=own), parts, runner), own)
+    return found
 
 
 def fit_wave(

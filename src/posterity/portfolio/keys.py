@@ -85,7 +85,8 @@ def recipe(source: Source, transfer: Transfer, population: str, group: tuple[str
         return {"kind": source.kind, **taught, **carried}
     return {
         "kind": source.kind,
-        "digest": source.digest,
+        # Another run of the source with the same posterior makes the same prior.
+        "digest": "" if source.parent else source.digest,
         "parent": source.parent,
         "discount": source.discount,
         "match": dict(source.match),

@@ -14,7 +14,8 @@ from typing import Any
 from posterity.errors import ConfigError, PosterityError
 from posterity.models import Description
 from posterity.panel import Panel
-from posterity.portfolio.manifest import RUNS, published, read_manifest
+from posterity.portfolio.manifest import RUNS
+from posterity.portfolio.newest import finished_in, located
 from posterity.portfolio.result import open_result
 from posterity.portfolio.rules import Source
 
@@ -50,6 +51,7 @@ class Origins:
     first_times: Mapping[str, Any]
     _opened: dict[str, Opened] = field(default_factory=dict)
     _digests: dict[str, str] = field(default_factory=dict)
+    _located: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, description: Description, name: str, panel: Panel) -> "Origins":
@@ -66,10 +68,21 @@ class Origins:
             case "file":
                 return replace(source, digest=self._file(source))
             case "portfolio":
-                return self._posterior(entity, source, self._open(source, source.name))
+                return self._portfolio(entity, source)
             case "previous":
                 return self._previous(entity, source)
         return source
+
+    def _portfolio(self, entity: str, source: Source) -> Source | str:
+        """The result that a folder or the name of a portfolio means now."""
+        if source.name not in self._located:
+            try:
+                self._located[source.name] = str(located(source.name))
+            except PosterityError as error:
+                raise ConfigError([f"{where(source)}: {error}"]) from None
+        folder = self._located[source.name]
+        found = self._posterior(entity, source, self._open(source, folder))
+        return found if isinstance(found, str) else replace(found, name=folder)
 
     def _previous(self, entity: str, source: Source) -> Source | str:
         """The newest earlier result whose rows all lie before the entity's."""
@@ -111,9 +124,7 @@ class Origins:
     @cached_property
     def _earlier(self) -> list[str]:
         """Finished results of this portfolio under `runs/`, newest first."""
-        folders = [f for f in (RUNS / self.name).glob("*") if published(f)]
-        newest = sorted(folders, key=lambda f: (read_manifest(f).created, f.name), reverse=True)
-        return [str(folder) for folder in newest[:MOST_RESULTS]]
+        return [str(folder) for folder in finished_in(RUNS / self.name)[:MOST_RESULTS]]
 
     def _open(self, source: Source, folder: str) -> Opened:
         if folder not in self._opened:

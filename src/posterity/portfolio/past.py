@@ -13,7 +13,8 @@ from posterity.errors import ResultError
 from posterity.lineage import Edge, Graph
 from posterity.portfolio.descent import chain, differences, joined
 from posterity.portfolio.ledger import HISTORY
-from posterity.portfolio.manifest import RUNS, published, read_manifest
+from posterity.portfolio.manifest import RUNS, published
+from posterity.portfolio.newest import finished_in
 from posterity.portfolio.result import Result, open_result
 
 if TYPE_CHECKING:
@@ -78,15 +79,13 @@ def latest(name: str, runs: Path = RUNS) -> Result:
 
     Raises ResultError where there is none.
     """
-    folders = [f for f in (runs / name).glob("*") if published(f)]
+    folders = finished_in(runs / name)
     if not folders:
         raise ResultError(
             f"{runs / name}: no result of {name!r} yet, so there is nothing to refit; fit it first, or name "
             "the folder of a result"
         )
-    manifests = ((read_manifest(folder), folder) for folder in folders)
-    newest = max(manifests, key=lambda m: (m[0].created, int(m[0].extra.get("version", 1)), m[1].name))
-    return open_result(newest[1])
+    return open_result(folders[0])
 
 
 def added(result: Result) -> "pd.DataFrame":

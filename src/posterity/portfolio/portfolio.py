@@ -91,9 +91,9 @@ class Run:
     @property
     def counts(self) -> dict[str, int]:
         """Entities by status as of this run: `unchanged` where nothing had to be done."""
-        if self.executed is None:
-            return {"ok": 0, "flagged": 0, "failed": 0, "unchanged": sum(self.result.counts.values())}
-        return {**{s: self.result.counts.get(s, 0) for s in ("ok", "flagged", "failed")}, "unchanged": 0}
+        known = self.result.counts if self.executed is None else self.executed.known
+        fresh = {s: self.result.counts.get(s, 0) - known.get(s, 0) for s in ("ok", "flagged", "failed")}
+        return {**fresh, "unchanged": sum(known.values())}
 
     @property
     def too_many_failed(self) -> bool:

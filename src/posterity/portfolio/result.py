@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from posterity.panel.reading import Source
     from posterity.portfolio.population import Population
     from posterity.portfolio.prior import Prior
+    from posterity.portfolio.stale import Staleness
 
     type Configured = Config | Mapping[str, Any] | str | Path
 
@@ -272,6 +273,14 @@ class Result:
         from posterity.portfolio import past
 
         return past.lineage(self, entity)
+
+    def stale(self) -> "Staleness":
+        """Whether the portfolios that this result was built on (`from: {portfolio: ...}`) hold other posteriors
+        now: true where a new fit would give some entity another prior.
+        """
+        from posterity.portfolio.stale import staleness
+
+        return staleness(self)
 
     def verify(self) -> None:
         """Check every file against the manifest; ResultError lists whatever is missing or damaged."""
