@@ -52,7 +52,7 @@ def beside(command: str) -> str:
 class Outcome:
     """One flow run. `counts` has ok, flagged, failed and unchanged; `seconds` says where the time went,
     `stages` what became of each wave, and `version` which version of the portfolio's model the result is
-    (None: it was not registered).
+    (None: it was not registered). `decided` says how many entities are, where the configuration has a rule.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Outcome:
     seconds: Mapping[str, float]
     stages: tuple["Stage", ...] = ()
     version: int | None = None
+    decided: str = ""
 
     @property
     def exit_code(self) -> int:

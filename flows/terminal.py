@@ -114,6 +114,7 @@ def show(outcome: Outcome, seconds: Mapping[str, float], console: Console) -> No
     )
     facts = {
         "methods": ", ".join(f"{name} {n:,}" for name, n in outcome.methods.items()),
+        "decided": outcome.decided,
         "time": spent,
         "result": outcome.result,
         "MLflow": outcome.tracked.command or outcome.tracked.page,

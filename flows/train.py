@@ -83,6 +83,7 @@ def run(
 
     Raises PosterityError; what was fitted until then stays in its folder.
     """
+    from posterity.portfolio.actionable import counted
     from posterity.portfolio.portfolio import Run, claimed, result_folder
 
     call_flow_run(f"{plan.config.name} {datetime.now():%Y-%m-%d %H:%M} {len(plan.panel.entities):,} entities")
@@ -108,6 +109,7 @@ def run(
     if register and plan.config.promotion.register_versions and not ran.too_many_failed:
         with watch.stage("register"):
             version = tasks.register(whole(ran.result), tracked.run_id)
+    marks = counted(ran.result)
     with watch.stage("artifacts"):
         outcome = Outcome(
             name=plan.config.name,
@@ -123,6 +125,7 @@ def run(
             seconds=watch.seconds,
             stages=ran.executed.stages if ran.executed else (),
             version=version,
+            decided="" if marks is None else marks.sentence,
         )
         artifacts.table(outcome, ran.result)
         artifacts.tracking(outcome.name, tracked)

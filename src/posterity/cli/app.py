@@ -191,15 +191,17 @@ def predict(
 def lineage(result: Path, entity: str, *, json: Json = False) -> int:
     """Where the posterior of an entity came from: its versions, configuration, data, prior, code."""
     import posterity
-    from posterity.cli import refits, show
+    from posterity.cli import chained, refits, show
 
     opened = posterity.open(result)
     graph = opened.lineage(entity)
     if json:
-        show.as_json({**graph.to_dict(), "versions": refits.versions(opened, entity)})
+        told = {"assumptions": chained.assumed(opened), "stale": opened.stale().about(entity)}
+        show.as_json({**graph.to_dict(), "versions": refits.versions(opened, entity), **told})
     else:
         show.lineage(graph, entity)
         refits.chain(opened, entity)
+        chained.lineage(opened, entity)
     return 0
 
 

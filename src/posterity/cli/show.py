@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from posterity.cli import chained
 from posterity.config.schema import percent
 from posterity.portfolio.refit.modes import APPROXIMATE
 
@@ -47,6 +48,8 @@ def planned(plan: "Plan") -> dict[str, Any]:
         "fallbacks": dict(plan.learning.notes),
         "reasons": dict(plan.panel.reasons),
         "run_key": plan.run_key,
+        **plan.said,
+        **chained.planned(plan),
     }
 
 
@@ -77,6 +80,7 @@ def plan(plan: "Plan") -> None:
         waves(plan)
     for notice in plan.panel.notices[1:]:
         rich.print(f"[yellow]note[/] {escape(notice)}")
+    chained.plan(plan)
     reasons = list(plan.panel.reasons.items())
     for entity, reason in reasons[:WORST]:
         rich.print(f"[red]cannot be fitted[/] {escape(entity)}: {escape(reason)}")
@@ -114,6 +118,7 @@ def overview(result: "Result") -> dict[str, Any]:
         "methods": {k: int(v) for k, v in entities["method"].value_counts().items()},
         **coverage,
         "mae": _weighted(entities, "mae"),
+        **chained.overview(result),
     }
 
 
@@ -136,6 +141,7 @@ def result(result: "Result") -> None:
         "" if facts["mae"] is None else f"{facts['mae']:.4g}",
     )
     rich.print(table)
+    chained.result(result)
     troubled = result.entities[result.entities["status"] != "ok"].sort_values("status")
     for row in troubled.head(WORST).to_dict("records"):
         rich.print(
@@ -166,6 +172,7 @@ def entity(result: "Result", entity: str) -> None:
         f"{facts['n_rows']:,} rows, {facts['first_time']} to {facts['last_time']}; "
         f"prior {escape(_prior(facts))}{_of_prior(facts)}"
     )
+    chained.entity(result, entity, facts)
     mass = max(result.config.intervals)
     chains = any(row["rhat"] is not None for row in facts["parameters"])
     table = Table(header_style="bold")
@@ -212,6 +219,8 @@ def lineage(graph: "Graph", entity: str) -> None:
         facts = {k: v for k, v in node.attributes.items() if v not in (None, {}, [])}
         if node.kind == "config":  # as long as the file
             facts["values"] = "in config.yaml; --json prints them"
+        for text in facts.pop("assumptions", ()):
+            Console().print(f"  assumes: {escape(str(text))}", soft_wrap=True, highlight=False)
         for name, value in ({"": facts} if node.kind == "versions" else facts).items():
             shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
             Console().print(

@@ -275,8 +275,9 @@ class Result:
         return past.lineage(self, entity)
 
     def stale(self) -> "Staleness":
-        """Whether the portfolios that this result was built on (`from: {portfolio: ...}`) hold other posteriors
-        now: true where a new fit would give some entity another prior.
+        """Whether the portfolios that this result was built on hold other posteriors now.
+
+        True where a new fit would give some entity another prior; see `posterity.portfolio.stale`.
         """
         from posterity.portfolio.stale import staleness
 

@@ -135,10 +135,10 @@ def _parents(result: Result, node: str) -> dict[str, str]:
 
 
 def _meant(result: Result, asked: str) -> list[str]:
-    """Entities that a rule sends to a portfolio, and that were fitted."""
+    """Entities that a rule sends to a portfolio, and that have a posterior."""
     transfer = result.config.transfer
     rules = () if transfer is None else transfer.rules
     table = result.table("entities.parquet")
-    pairs = zip(table["entity"].to_pylist(), table["fit_key"].to_pylist(), strict=True)
-    chosen = ((e, first_match(rules, e)) for e, key in pairs if key)
+    pairs = zip(table["entity"].to_pylist(), table["status"].to_pylist(), strict=True)
+    chosen = ((e, first_match(rules, e)) for e, status in pairs if status != "failed")
     return [e for e, i in chosen if i is not None and rules[i].kind == "portfolio" and rules[i].name == asked]

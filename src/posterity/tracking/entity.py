@@ -24,8 +24,9 @@ METRICS = (
     "prior_rows",
     "conflict_p",
     "vague_weight",
+    "actionable_width",
 )
-_TAGS = ("entity", "status", "reason", "method", "role", "prior", "fit_key", "parent_fit_key")
+_TAGS = ("entity", "status", "reason", "method", "role", "prior", "actionable", "fit_key", "parent_fit_key")
 _PARAMS = ("entity", "method", "role", "prior", "first_time", "last_time")
 _MOST_PARAMETERS = 400
 

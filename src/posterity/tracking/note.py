@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from posterity.portfolio.result import Result
 from posterity.report.view import PortfolioView
+from posterity.tracking import chained
 from posterity.tracking.address import fragment
 from posterity.tracking.entity import coverages, plain
 from posterity.tracking.portfolio import methods, ranked
@@ -31,7 +32,7 @@ def portfolio_note(
     lines += [version, ""] if version else []
     lines += ["| status | entities | share |", "|:--|--:|--:|"]
     lines += [f"| {plain(s, 40)} | {n:,} | {n / max(total, 1):.1%} |" for s, n in result.counts.items()]
-    lines += ["", *_facts(result, values)]
+    lines += ["", *_facts(result, values), *chained.note(result)]
     if (shown := len(runs)) < total:
         lines += ["", f"{shown:,} of {total:,} entities have a run of their own; all are in `entities.csv`."]
     if troubles:

@@ -18,7 +18,7 @@ from posterity.report.figures import LEARNING
 from posterity.report.multiples import multiples_png
 from posterity.report.view import PortfolioView, entity_views
 from posterity.report.worst import worst_entities, worst_png
-from posterity.tracking import learning, names, refits
+from posterity.tracking import chained, learning, names, refits
 from posterity.tracking.address import redact
 from posterity.tracking.entity import coverages, numbers
 from posterity.tracking.origin import Origin
@@ -83,7 +83,8 @@ def metrics(result: Result) -> dict[str, float]:
         found[name] = _weighted(_column(table, name), rows)
     found |= {"n_rows": rows.sum(), "seconds": result.manifest.seconds}
     found["seconds_fitting"] = _finite(table, "seconds").sum()
-    return {**numbers(found), **learning.metrics(result), **refits.metrics(result)}
+    more = {**learning.metrics(result), **refits.metrics(result), **chained.metrics(result)}
+    return {**numbers(found), **more}
 
 
 def methods(result: Result) -> Mapping[str, int]:
@@ -103,6 +104,7 @@ def tags(result: Result, origin: Origin) -> dict[str, str]:
         "config_hash": origin.config,
         "data_hash": origin.data,
         "code_hash": origin.code,
+        **chained.tags(result),
     }
 
 
