@@ -268,7 +268,7 @@ def schema() -> int:
 
 @app.command
 def simulate(
-    panel: Literal["adoption", "dose-response", "choices", "assay"],
+    panel: Literal["adoption", "dose-response", "choices", "assay", "potency", "toxicity"],
     *,
     out: Annotated[Path, Parameter(help="Folder for PANEL.parquet and PANEL_truth.parquet.")],
     products: Annotated[int, Parameter(help="adoption: products, each in every region.")] = 24,
@@ -277,12 +277,13 @@ def simulate(
     shops: Annotated[int, Parameter(help="choices: shops.")] = 12,
     groups: Annotated[int, Parameter(help="dose-response: groups, each with a curve.")] = 3_000,
     rows: Annotated[int, Parameter(help="dose-response: rows a group.")] = 134,
+    compounds: Annotated[int, Parameter(help="potency and toxicity: compounds, the same in both.")] = 40,
     seed: int = 2026,
 ) -> int:
     """Write a sample panel with known truth."""
     import pyarrow.parquet as pq
 
-    from posterity.panel import simulation
+    from posterity.panel import assays, simulation
 
     if panel == "adoption":
         table, truth = simulation.adoption(products, regions, weeks or 52, seed)
@@ -290,6 +291,9 @@ def simulate(
         table, truth = simulation.choices(shops, weeks or 26, seed)
     elif panel == "assay":
         table, truth = simulation.assay(seed=seed)
+    elif panel in ("potency", "toxicity"):
+        make = assays.potency if panel == "potency" else assays.toxicity
+        table, truth = make(compounds, seed=seed)
     else:
         table, truth = simulation.dose_response(groups, rows, seed)
     name = panel.replace("-", "_")
