@@ -219,8 +219,7 @@ def lineage(graph: "Graph", entity: str) -> None:
         facts = {k: v for k, v in node.attributes.items() if v not in (None, {}, [])}
         if node.kind == "config":  # as long as the file
             facts["values"] = "in config.yaml; --json prints them"
-        for text in facts.pop("assumptions", ()):
-            Console().print(f"  assumes: {escape(str(text))}", soft_wrap=True, highlight=False)
+        facts.pop("assumptions", None)  # those of all steps are told at the end
         for name, value in ({"": facts} if node.kind == "versions" else facts).items():
             shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
             Console().print(

@@ -1,4 +1,4 @@
-"""Two panels of the same compounds with known truth: a second curve has some of the first one's parameters."""
+"""Two panels of the same compounds with known truth: the second curve has parameters of the first."""
 
 from collections.abc import Mapping
 

@@ -14,6 +14,7 @@ from posterity.errors import PosterityError, RunnerError
 from posterity.portfolio import resolved as resolutions
 from posterity.portfolio.dispatch import Dispatch, Listener
 from posterity.portfolio.learning import pooling
+from posterity.portfolio.newest import beside
 from posterity.portfolio.parts import Parts
 from posterity.portfolio.plan import Plan
 from posterity.portfolio.population.pooled import Pooling
@@ -89,7 +90,7 @@ def take_known(plan: Plan, folder: Path, parts: Parts, runner: Runner) -> "Known
     """
     from posterity.portfolio import known
 
-    if not known.beside(plan, folder):
+    if not beside(folder, plan.config.name):
         return known.Known()
     found = known.known(plan)
     done = parts.done()

@@ -71,11 +71,6 @@ def known(plan: Plan) -> Known:
     return Known(of, status)
 
 
-def beside(plan: Plan, folder: Path) -> bool:
-    """Whether a run's folder lies where those of its portfolio do."""
-    return folder.resolve().parent == (RUNS / plan.config.name).resolve()
-
-
 def take_over(parts: Parts, found: Known, resolved: Resolved, entities: Sequence[str]) -> None:
     """Write the posteriors of some known entities as parts; `resolved` says which priors they had."""
     by_result: dict[Path, list[str]] = {}

@@ -20,6 +20,7 @@ from posterity.portfolio.dispatch import Listener
 from posterity.portfolio.execute import Executed, execute
 from posterity.portfolio.manifest import RUNS
 from posterity.portfolio.merge import merge
+from posterity.portfolio.newest import beside, note_last
 from posterity.portfolio.parts import FOLDER
 from posterity.portfolio.plan import Plan, make_plan, read_panel
 from posterity.portfolio.record import Record
@@ -134,6 +135,8 @@ def claimed(plan: Plan, folder: Path) -> Iterator[Result | None]:
     else:
         with alone(folder):
             yield finished(plan, folder)  # whoever held the folder before may have done the work
+    if published(folder) and beside(folder, plan.config.name):
+        note_last(folder)
 
 
 def publish(
