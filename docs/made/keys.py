@@ -14,7 +14,7 @@ SECTIONS = (
     *("Data", "Scaling", "Model", "Memory", "Quantity", "PriorSpec", "Likelihood", "Limits"),
     *("Errors", "Ar1", "Build"),
     *("Inference", "Gates", "Transfer", "Established", "Pool", "Rule", "Origin"),
-    *("Refit", "Promotion", "Tracking", "Execution"),
+    *("Refit", "Actionable", "Promotion", "Tracking", "Execution"),
 )
 TITLES = {
     "Data": "data",

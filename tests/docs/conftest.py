@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 ENTITIES = ("P01 / north", "P01 / south", "P02 / north")
+COMPOUNDS = ("C13", "C16", "C40")
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
     )
     for name in ("adoption_truth", "launches", "dose_response", "choices", "assay"):
         shutil.copy(checkout / "data" / f"{name}.parquet", desk / "data")
+    for name in ("potency", "toxicity"):
+        panel = pq.read_table(checkout / "data" / f"{name}.parquet")
+        few = pc.is_in(panel["compound"], pc.cast(COMPOUNDS, "string"))
+        pq.write_table(panel.filter(few), desk / "data" / f"{name}.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(desk)
         posterity.Portfolio("configs/adoption.yaml").fit(out="runs/adoption/demo", workers=0)

@@ -100,7 +100,8 @@ def take_known(plan: Plan, folder: Path, parts: Parts, runner: Runner) -> "Known
     for wave in plan.waves:
         own = tuple(e for e in wave.entities if e in found.of)
         if own:
-            known.take_over(parts, found, resolve(plan, replace(wave, entities=own), parts, runner), own)
+            priors = resolve(plan, replace(wave, entities=own), parts, runner)
+            found = found.without(known.take_over(parts, found, priors, own))
     return found
 
 

@@ -9,11 +9,13 @@ takes nothing over, so that it can be compared with others.
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
+from posterity.errors import PosterityError
 from posterity.portfolio.learning import FILE, population_key
 from posterity.portfolio.manifest import RUNS
 from posterity.portfolio.newest import finished_in
@@ -52,7 +54,9 @@ class Known:
 
 
 def known(plan: Plan) -> Known:
-    """Everything of a plan that finished results of its portfolio hold; failed fits are tried again."""
+    """Everything of a plan that finished results of its portfolio hold. Failed fits are tried again, and
+    results that cannot be read are passed over.
+    """
     of: dict[str, Result] = {}
     status: dict[str, str] = {}
     wanted = set(plan.fittable)
@@ -60,7 +64,10 @@ def known(plan: Plan) -> Known:
         if len(of) == len(wanted):
             break
         result = open_result(folder)
-        table = result.table("entities.parquet").select(["entity", "fit_key", "status"])
+        try:
+            table = result.table("entities.parquet").select(["entity", "fit_key", "status"])
+        except PosterityError:
+            continue
         for row in table.to_pylist():
             entity = row["entity"]
             same = entity in wanted and entity not in of and row["fit_key"] == plan.keys[entity]
@@ -71,13 +78,20 @@ def known(plan: Plan) -> Known:
     return Known(of, status)
 
 
-def take_over(parts: Parts, found: Known, resolved: Resolved, entities: Sequence[str]) -> None:
-    """Write the posteriors of some known entities as parts; `resolved` says which priors they had."""
+def take_over(parts: Parts, found: Known, resolved: Resolved, entities: Sequence[str]) -> list[str]:
+    """Write the posteriors of some known entities as parts; `resolved` says which priors they had. Returns
+    the entities whose result turns out to be damaged: they are to be fitted.
+    """
+    damaged: list[str] = []
     by_result: dict[Path, list[str]] = {}
     for entity in entities:
         by_result.setdefault(found.of[entity].path, []).append(entity)
     for own in by_result.values():
-        table = lent(found.of[own[0]], own, {})
+        try:
+            table = lent(found.of[own[0]], own, {})
+        except PosterityError:
+            damaged += own
+            continue
         keys = [resolved.of.get(e) or None for e in table["entity"].to_pylist()]
         labels = [None if key is None else resolved.priors[key].source for key in keys]
         for name, values in (("prior_key", keys), ("prior", labels)):
@@ -86,12 +100,15 @@ def take_over(parts: Parts, found: Known, resolved: Resolved, entities: Sequence
         place = parts.place(f"{table['fit_key'][0].as_py()[:12]}-{len(own)}-{ENDING}")
         with atomic(place) as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
+    return damaged
 
 
 def bring_population(plan: Plan, parts: Parts, found: Known) -> None:
     """The population that the known fits learned from where it is this plan's: none is learned again."""
     for result in {r.path: r for r in found.of.values()}.values():
-        if not (parts.folder / FILE).exists() and result.has(FILE):
+        if (parts.folder / FILE).exists() or not result.has(FILE):
+            continue
+        with suppress(PosterityError):
             text = result.text(FILE)
             if json.loads(text).get("key") == population_key(plan):
                 with atomic(parts.folder / FILE) as file:

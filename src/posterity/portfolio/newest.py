@@ -5,11 +5,12 @@ it was made long ago: a note beside the results, `last.json`, says which one the
 """
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from posterity.errors import ResultError
-from posterity.portfolio.manifest import MANIFEST, RUNS, published, read_manifest
+from posterity.portfolio.manifest import MANIFEST, RUNS, Manifest, published, read_manifest
 from posterity.portfolio.store import atomic
 
 LAST = "last.json"
@@ -17,17 +18,21 @@ LAST = "last.json"
 
 def finished_in(folder: Path) -> list[Path]:
     """Finished results in a folder, newest first; of those of one second, that of the last run, then the
-    highest version.
+    highest version. What has no readable manifest is none.
     """
     name, at = _last(folder)
+    manifests: dict[Path, Manifest] = {}
+    for result in filter(published, folder.glob("*")):
+        with suppress(ResultError):
+            manifests[result] = read_manifest(result)
 
     def age(result: Path) -> tuple[str, bool, int, int, str]:
-        manifest, last = read_manifest(result), result.name == name
+        manifest, last = manifests[result], result.name == name
         written = (result / MANIFEST).stat().st_mtime_ns
         created = max(manifest.created, at) if last else manifest.created
         return created, last, int(manifest.extra.get("version", 1)), written, result.name
 
-    return sorted((f for f in folder.glob("*") if published(f)), key=age, reverse=True)
+    return sorted(manifests, key=age, reverse=True)
 
 
 def located(place: str, base: Path = Path()) -> Path:

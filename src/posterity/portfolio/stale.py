@@ -1,6 +1,7 @@
 """Whether a result was built on what is there now: its upstream results compared with those of today."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,10 +121,10 @@ def _upstream(result: Result, asked: str) -> Upstream:
 def _now(asked: str, result: Result) -> Result | None:
     """What is found under a name now."""
     for base in (Path(), *list(result.path.resolve().parents)[:6]):
-        try:
-            return open_result(located(asked, base))
-        except ResultError:
-            continue
+        with suppress(ResultError):
+            found = open_result(located(asked, base))
+            found.table("entities.parquet")
+            return found
     return None
 
 
