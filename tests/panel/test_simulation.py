@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from posterity.panel import read
+from posterity.panel.assays import potency, toxicity
 from posterity.panel.simulation import adoption, assay, choices, dose_response
 
 
@@ -156,3 +157,31 @@ def test_readings_follow_the_truth_down_to_their_limits():
     assert stats.kstest(scaled, "norm").pvalue > 0.01
     # The twin that must fail: a noise 10 % too wide.
     assert stats.kstest(scaled * 1.1, "norm").pvalue < 0.01
+
+
+@pytest.mark.parametrize("make", [potency, toxicity])
+def test_the_shipped_assays_are_what_the_simulation_gives(make, checkout):
+    panel, truth = make()
+    assert pq.read_table(checkout / "data" / f"{make.__name__}.parquet").equals(panel)
+    assert pq.read_table(checkout / "data" / f"{make.__name__}_truth.parquet").equals(truth)
+
+
+def test_both_assays_follow_one_truth():
+    (one, of_one), (two, of_two) = potency(400), toxicity(400)
+    first, second = (
+        t.to_pandas().pivot(index="entity", columns="parameter", values="value") for t in (of_one, of_two)
+    )
+    shared = ["log_ec50", "slope"]
+    assert first[shared].equals(second.loc[first.index, shared])
+    assert len(second) - len(first) == 2
+    rows = one.to_pandas().join(first, on="compound")
+    share = 1 / (1 + 10 ** (-rows["slope"] * (rows["log_dose"] - rows["log_ec50"])))
+    curve = rows["bottom"] + (rows["top"] - rows["bottom"]) * share
+    scaled = ((rows["response"] - curve) / rows["sigma"]).to_numpy()
+    assert stats.kstest(scaled, "norm").pvalue > 0.01
+    assert stats.kstest(scaled * 1.1, "norm").pvalue < 0.01  # the twin: a noise 10 % too wide
+    rows = two.to_pandas().join(second, on="compound")
+    share = 1 / (1 + 10 ** (-rows["slope"] * (rows["log_conc"] - rows["log_ec50"])))
+    mean = rows["control"] * (1 - rows["efficacy"] * share)
+    pearson = ((rows["cells"] - mean) ** 2 / mean).mean()
+    assert pearson == pytest.approx(1, abs=4 * np.sqrt(2 / len(rows)))

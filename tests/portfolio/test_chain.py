@@ -15,6 +15,7 @@ from posterity.config import load, with_overrides
 from posterity.errors import ConfigError
 from posterity.portfolio.portfolio import Run, run
 from posterity.portfolio.result import Result
+from posterity.portfolio.upstream import steps
 from tests.portfolio.chained import FIRST, SECOND, first_design, panels, second_design, updated
 
 Z90 = 1.6448536269514722
@@ -92,8 +93,6 @@ def test_parameters_without_a_match_keep_their_declared_prior(chain: tuple[Resul
 
 
 def test_the_lineage_names_the_upstream_and_what_every_step_assumed(chain: tuple[Result, Result]) -> None:
-    from posterity.portfolio.upstream import steps
-
     graph = chain[1].lineage("i003")
     (node,) = [n for n in graph.nodes if n.kind == "upstream"]
     assert node.attributes["folder"] == str(chain[0].path)
@@ -172,6 +171,63 @@ def test_fits_that_are_taken_over_are_the_same_as_fresh_ones(
     # A folder elsewhere is for comparisons: there everything is fitted.
     elsewhere = run(Portfolio(SECOND).plan(second), out=tmp_path / "elsewhere", workers=0)
     assert elsewhere.counts["ok"] == 4
+
+
+def test_a_third_step_knows_both_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second, _ = panels(2)
+    one, two = fit(FIRST, first).result, fit(SECOND, second).result
+    transfer = {"robust": 0, "rules": [{"learn": "*", "from": {"portfolio": "second"}}]}
+    third = fit(SECOND | {"name": "third", "assumptions": ["c too"], "transfer": transfer}, second).result
+    graph = third.lineage("i001")
+    nodes = {n.attributes["portfolio"]: n for n in graph.nodes if n.kind == "upstream"}
+    assert {k: n.attributes["folder"] for k, n in nodes.items()} == {
+        "first": str(one.path),
+        "second": str(two.path),
+    }
+    assert (nodes["first"].id, nodes["second"].id) in {(e.source, e.target) for e in graph.edges}
+    assert steps(third) == [
+        ("first", FIRST["assumptions"]),
+        ("second", [SECOND["assumptions"]]),
+        ("third", ["c too"]),
+    ]
+
+
+def test_a_refit_downstream_keeps_its_upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old entities keep the prior they began with; a newcomer has that of today."""
+    monkeypatch.chdir(tmp_path)
+    first, second, _ = panels(3)
+    fit(FIRST, first)
+    old = second[second["item"] < "i002"]
+    below = fit(SECOND | {"data": {**SECOND["data"], "time": "t"}}, timed(old)).result
+    changed = first.copy()
+    changed.loc[changed["item"] == "i000", "y"] += 0.5
+    fit(FIRST, changed)
+    more = pd.concat(
+        [timed(old).groupby("item").tail(1).assign(t=9), timed(second[second["item"] == "i002"])]
+    )
+    after = below.refit(more, workers=0)
+    assert after.version > 1
+    (upstream,) = after.stale().upstreams
+    assert (upstream.changed, upstream.appeared, upstream.gone) == (("i000",), (), ())
+    assert len([n for n in after.graph.nodes if n.kind == "upstream"]) == 2
+    kinds = [n.kind for n in after.lineage("i000").nodes]
+    assert kinds.count("upstream") == 1
+
+
+def timed(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with a column of time."""
+    return table.assign(t=table.groupby("item").cumcount())
+
+
+def test_a_damaged_result_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, _, _ = panels(3)
+    before = fit(FIRST, first).result
+    (before.path / "draws.parquet").write_bytes(b"gone")
+    after = fit(FIRST | {"assumptions": []}, first)
+    assert after.counts == {"ok": 3, "flagged": 0, "failed": 0, "unchanged": 0}
+    assert after.result.draws["b"].notna().all()
 
 
 @pytest.mark.parametrize("place", ["first", "runs/first", "{folder}"])

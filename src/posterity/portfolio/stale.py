@@ -102,11 +102,12 @@ def _upstream(result: Result, asked: str) -> Upstream:
         (n for n in upstreams(result.graph) if n.attributes.get("asked") == asked),
         key=lambda n: str(n.attributes["created"]),
     )
-    last: Mapping[str, Any] = used[-1].attributes if used else {}
     found = _now(asked, result)
-    now = None if found is None else str(found.path)
-    if found is None or found.manifest.run_key == last.get("run_key"):
-        run = None if found is None else found.manifest.run_key
+    now, run = (None, None) if found is None else (str(found.path), found.manifest.run_key)
+    # A refit's newcomers may have priors of a later result than those who were there before.
+    others = [n for n in used if n.attributes["run_key"] != run]
+    last: Mapping[str, Any] = (others or used)[-1].attributes if used else {}
+    if found is None or (used and not others):
         return Upstream(asked, last.get("folder"), last.get("run_key"), now, run)
     before = {e: key for node in used for e, key in _parents(result, node.id).items()}
     table = found.table("entities.parquet").select(["entity", "status", "fit_key"]).to_pylist()
@@ -114,7 +115,6 @@ def _upstream(result: Result, asked: str) -> Upstream:
     changed = tuple(e for e, key in before.items() if e in there and there[e] != key)
     appeared = tuple(e for e in _meant(result, asked) if e in there and e not in before)
     gone = tuple(e for e in before if e not in there)
-    run = found.manifest.run_key
     return Upstream(asked, last.get("folder"), last.get("run_key"), now, run, changed, appeared, gone)
 
 
