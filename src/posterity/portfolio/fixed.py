@@ -16,6 +16,7 @@ from posterity.errors import ConfigError, PosterityError
 from posterity.models import Description, describe
 from posterity.panel import Panel
 from posterity.panel.findings import listing
+from posterity.portfolio.newest import located
 from posterity.portfolio.past import latest
 from posterity.portfolio.result import open_result
 from posterity.portfolio.structure import Scales, spelt
@@ -116,5 +117,5 @@ def _scales(rule: Rule, config: Config) -> Scales:
 
         structure = prior_file.load(str(rule.name)).structure
         return {} if structure is None else structure.scales
-    result = latest(config.name) if rule.name is None else open_result(rule.name)
+    result = latest(config.name) if rule.name is None else open_result(located(rule.name))
     return describe(result.config).scales
