@@ -29,7 +29,7 @@ def check(config: Path, *, data: Data = None, entities: Entities = None, json: J
     if json:
         show.as_json(show.planned(plan))
     else:
-        show.plan(plan)
+        show.plan(plan, before=True)
     return 0
 
 

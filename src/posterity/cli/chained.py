@@ -22,18 +22,22 @@ def planned(plan: "Plan") -> dict[str, Any]:
 
 
 def plan(plan: "Plan") -> None:
-    """What a plan assumes, which rule decides, what is there already, and whether its upstream changed."""
+    """What a plan assumes, and which rule decides."""
     from posterity.portfolio.actionable import words
-    from posterity.portfolio.known import known
 
     for text in plan.config.assumptions:
         _line("assumes", text, "cyan")
     if plan.config.actionable is not None:
         _line("decided", words(plan.config.actionable, plan.config), "cyan")
-    there = len(known(plan).of)
-    if there:
-        left = len(plan.fittable) - there
-        _line("known", f"{there:,} posteriors are in earlier results; {left:,} are left to fit", "cyan")
+
+
+def there(plan: "Plan") -> None:
+    """How much of a plan earlier results hold, and whether the newest of them is of before its upstream."""
+    from posterity.portfolio.known import known
+
+    if held := len(known(plan).of):
+        left = len(plan.fittable) - held
+        _line("known", f"{held:,} posteriors are in earlier results; {left:,} are left to fit", "cyan")
     newest = _newest(plan)
     for sentence in () if newest is None else newest.stale().sentences:
         _line("upstream", f"{newest.path} is of before: {sentence}", "yellow")  # type: ignore[union-attr]

@@ -68,8 +68,8 @@ def waves(plan: "Plan") -> None:
     rich.print(table)
 
 
-def plan(plan: "Plan") -> None:
-    """What will be fitted, and what cannot be."""
+def plan(plan: "Plan", *, before: bool = False) -> None:
+    """What will be fitted, and what cannot be; `before` anything is done also what is there already."""
     summary = plan.summary()
     rich.print(
         f"[bold]{escape(plan.config.name)}[/]: {summary['entities']:,} entities, {summary['rows']:,} rows; "
@@ -81,6 +81,8 @@ def plan(plan: "Plan") -> None:
     for notice in plan.panel.notices[1:]:
         rich.print(f"[yellow]note[/] {escape(notice)}")
     chained.plan(plan)
+    if before:
+        chained.there(plan)
     reasons = list(plan.panel.reasons.items())
     for entity, reason in reasons[:WORST]:
         rich.print(f"[red]cannot be fitted[/] {escape(entity)}: {escape(reason)}")
@@ -99,6 +101,9 @@ def run(run: "Run", seconds: float) -> None:
         )
     elif run.executed.resumed:
         rich.print(f"{run.executed.resumed:,} entities were there from a run that was stopped")
+    if run.executed is not None and run.executed.known:
+        same = run.counts["unchanged"]
+        rich.print(f"[cyan]unchanged[/]: {same:,} posteriors are those of earlier results, by their fit keys")
     result(run.result)
     rich.print(f"{seconds:.1f} s   result in [bold]{escape(str(run.result.path))}[/]")
     rich.print(f"look closer: posterity show {escape(str(run.result.path))} ENTITY")
