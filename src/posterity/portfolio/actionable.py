@@ -14,10 +14,9 @@ from posterity.config import Config
 from posterity.config.actionable import Actionable
 from posterity.config.words import listed, meant, quoted
 from posterity.errors import ConfigError
-from posterity.inference.graph import Graph, parameter_labels
-from posterity.models import BuiltModel
 
 if TYPE_CHECKING:
+    from posterity.models import BuiltModel
     from posterity.portfolio.result import Result
 
 DECIDED, NEEDS_DATA = "decided", "needs data"
@@ -37,8 +36,10 @@ class Counted:
         return f"{self.decided:,} decided, {self.needs_data:,} need more data ({self.rule})"
 
 
-def check(config: Config, built: BuiltModel) -> None:
+def check(config: Config, built: "BuiltModel") -> None:
     """Raise ConfigError where the rule names an entry that a parameter does not have."""
+    from posterity.inference.graph import Graph, parameter_labels
+
     rule = config.actionable
     if rule is None or rule.quantity in config.model.quantities:
         return

@@ -1,13 +1,15 @@
 """Results of other portfolios that a run's priors came from, in its lineage: which, and what they assumed."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from posterity.lineage import Edge, Graph, Node, digest
-from posterity.portfolio.plan import Plan
 from posterity.portfolio.result import Result, open_result
 from posterity.portfolio.rules import Source
-from posterity.portfolio.taught import Taught
+
+if TYPE_CHECKING:
+    from posterity.portfolio.plan import Plan
+    from posterity.portfolio.taught import Taught
 
 UPSTREAM = "upstream"
 """Kind of a node that stands for a result of another portfolio."""
@@ -15,7 +17,7 @@ UPSTREAM = "upstream"
 HELD, BELOW = "held", "upstream of"
 
 
-def with_upstreams(graph: Graph, plan: Plan, taught: Taught) -> Graph:
+def with_upstreams(graph: Graph, plan: "Plan", taught: "Taught") -> Graph:
     """The graph with a node for every result that an entity's prior came from, which leads to the posteriors
     it held, and with those that these results themselves were built on.
     """
@@ -36,7 +38,7 @@ def with_upstreams(graph: Graph, plan: Plan, taught: Taught) -> Graph:
     return found
 
 
-def _upstream(plan: Plan, source: Source) -> tuple[Node, Graph]:
+def _upstream(plan: "Plan", source: Source) -> tuple[Node, Graph]:
     """A result as a node, and the results that it was built on, which lead to it."""
     result = open_result(source.name)
     asked = asked_for(plan.config.transfer.rules, source) if plan.config.transfer else source.name
