@@ -10,8 +10,10 @@ import pytest
 from posterity import Portfolio
 from posterity.config import from_dict, with_overrides
 from posterity.errors import ConfigError
+from posterity.portfolio.account import account
 from posterity.portfolio.actionable import counted
 from posterity.portfolio.portfolio import run
+from posterity.portfolio.refit.run import refit
 from posterity.portfolio.result import Result
 from tests.portfolio.chained import FIRST, panels
 
@@ -100,8 +102,10 @@ def test_another_rule_in_a_refit_marks_without_fitting(here: Path) -> None:
     assert after.table("draws.parquet").equals(before.table("draws.parquet"))
     # New rows of one item: everybody is marked, also those that stay as they are.
     more = pd.DataFrame({"item": "i000", "kind": ["a", "b"], "t": [1.5, 1.6], "y": [2.0, 3.0]})
-    later = after.refit(more, workers=0)
+    done = refit(after, more, workers=0)
+    later = done.result
     assert later.version == 2
+    assert account(after, done).decided.startswith("3 decided, 0 need more data")
     old, new = (r.entities.set_index("entity") for r in (after, later))
     assert new.loc["i000", "actionable_width"] < old.loc["i000", "actionable_width"]
     assert new.loc["i002", "actionable_width"] == old.loc["i002", "actionable_width"]

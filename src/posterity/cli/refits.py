@@ -79,6 +79,8 @@ def summary(name: str, told: "Account", counts: Mapping[str, int]) -> None:
             rich.print(f"[yellow]note[/] {escape(notice)}")
     states = ", ".join(f"[{COLOURS.get(s, 'white')}]{n:,} {s}[/]" for s, n in counts.items() if n)
     rich.print(f"all entities now: {states}")
+    if told.decided:
+        rich.print(escape(told.decided))
 
 
 def _counts(title: str, counts: Mapping[str, int], words: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from posterity.portfolio.actionable import counted
 from posterity.portfolio.ledger import HISTORY
 from posterity.portfolio.past import added
 from posterity.portfolio.refit.modes import CARRY, EXACT, NEWCOMER, RESET, REWEIGHT
@@ -35,7 +36,7 @@ class Drifts:
 class Account:
     """A delivery's effect: versions from `before` (not included) to `version`, its rows by kind, posteriors
     updated by way, entities with and without an update, audits, why exact took the place of another way, and
-    whose rows were left out.
+    whose rows were left out. `decided` counts entities by mark, where there is a rule.
     """
 
     before: int
@@ -48,6 +49,7 @@ class Account:
     exact_instead: Mapping[str, str]
     left_out: Mapping[str, str]
     notices: tuple[str, ...]
+    decided: str = ""
 
     @property
     def sentence(self) -> str:
@@ -81,6 +83,7 @@ def account(before: "Result", refitted: "Refitted") -> Account:
         exact_instead=dict(zip(told["entity"], told["reason"], strict=True)),
         left_out=left_out(before, after),
         notices=tuple(after.manifest.extra.get("notices", ()))[1:],
+        decided="" if (marks := counted(after)) is None else marks.sentence,
     )
 
 
