@@ -11,7 +11,18 @@ from posterity.config import json_schema
 LONG = 20
 """Enumerations with more values than this are named, not listed."""
 SECTIONS = (
-    *("Data", "Scaling", "Model", "Memory", "Quantity", "PriorSpec", "Likelihood", "Limits"),
+    *(
+        "Data",
+        "Scaling",
+        "Model",
+        "Memory",
+        "Quantity",
+        "Design",
+        "DesignTerm",
+        "PriorSpec",
+        "Likelihood",
+        "Limits",
+    ),
     *("Errors", "Ar1", "Build"),
     *("Inference", "Gates", "Transfer", "Established", "Pool", "Rule", "Origin"),
     *("Refit", "Actionable", "Promotion", "Tracking", "Execution"),
@@ -22,6 +33,8 @@ TITLES = {
     "Model": "model",
     "Memory": "model.history",
     "Quantity": "a quantity",
+    "Design": "a quantity's design",
+    "DesignTerm": "a term of a design",
     "PriorSpec": "a prior",
     "Likelihood": "model.likelihood",
     "Limits": "model.likelihood.censored and truncated",

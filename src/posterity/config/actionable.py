@@ -60,5 +60,5 @@ def _quantity(name: Any, scope: Scope) -> Iterator[Finding]:
             (*PATH, "quantity"),
             f"{quoted(name)} is no parameter and no quantity; allowed: {listed(known)}{meant(whole, known)}",
         )
-    elif bracket and not scope.dims(whole):
+    elif bracket and not scope.dims(whole) and whole not in scope.coefficients:
         yield Finding((*PATH, "quantity"), f"{whole!r} has no entries; write {whole}")

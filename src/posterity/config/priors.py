@@ -1,16 +1,13 @@
 """Priors, quantities and likelihoods as a configuration describes them; nothing here builds a model."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
-    StringConstraints,
     Tag,
     WithJsonSchema,
     field_serializer,
@@ -18,31 +15,16 @@ from pydantic import (
 )
 
 from posterity.config.curves import BUILTIN_CURVES
+from posterity.config.design import Design
 from posterity.config.distributions import DISTRIBUTIONS, TRANSFORMS
 from posterity.config.frozen import FrozenDict
-
-
-class Section(BaseModel):
-    """A part of a configuration: strict types, no unknown keys, unchangeable."""
-
-    model_config = ConfigDict(
-        strict=True,
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-    )
-
-
-def listed_values(value: Any) -> Any:
-    """YAML's lists as tuples, which cannot be changed."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def one_or_more(value: Any) -> Any:
-    """A single text as a list of one."""
-    return (value,) if isinstance(value, str) else listed_values(value)
+from posterity.config.section import Frozen as Frozen
+from posterity.config.section import Name as Name
+from posterity.config.section import Names as Names
+from posterity.config.section import Numbers
+from posterity.config.section import Section as Section
+from posterity.config.section import listed_values as listed_values
+from posterity.config.section import one_or_more as one_or_more
 
 
 def _kind(value: Any) -> str:
@@ -58,20 +40,6 @@ def _kind(value: Any) -> str:
         case _:
             return "<number>"
 
-
-Words = StringConstraints(min_length=1, max_length=200)
-Name = Annotated[str, Words]
-Names = Annotated[
-    tuple[Name, ...],
-    BeforeValidator(one_or_more),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "uniqueItems": True}]}
-    ),
-]
-"""A tuple of names; one name may be written without brackets."""
-
-Numbers = Annotated[tuple[float, ...], Field(min_length=1), BeforeValidator(listed_values)]
-Frozen = AfterValidator(FrozenDict)
 
 DistributionName = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(DISTRIBUTIONS)})]
 Transform = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TRANSFORMS)})]
@@ -149,18 +117,37 @@ def plain_kwarg(value: Any) -> Any:
 
 
 class Quantity(Section):
-    """A named function of columns, parameters and earlier quantities: exactly one of `function` and
-    `expression`."""
+    """A named function of columns, parameters and earlier quantities: exactly one of `function`,
+    `expression` and `formula`."""
 
     function: FunctionName | None = None
     """A built-in curve (negative_exponential, ...) or `package.module:function`."""
 
     expression: Name | None = Field(default=None, max_length=2_000)
-    """A formula, for instance `top * (1 - exp(-rate * week))`."""
+    """Arithmetic, for instance `top * (1 - exp(-rate * week))`."""
 
     arguments: Annotated[dict[str, Name], Frozen] = Field(default_factory=FrozenDict)
     """Argument of the function -> parameter, earlier quantity or column; by default the one of the same
     name."""
+
+    formula: Name | None = Field(default=None, max_length=2_000)
+    """A regression, for instance `1 + log(price) + deal + (1|store)`; its terms become parameters."""
+
+    priors: Annotated[dict[str, PriorSpec], Frozen] = Field(default_factory=FrozenDict)
+    """Term of the formula -> prior of its coefficients; by default a wide Normal, of each group's
+    coefficients one with a standard deviation to be learned."""
+
+    unseen: Literal["error", "mean"] = "error"
+    """Levels that the formula was not fitted with: an error, or the mean of those that it was fitted with."""
+
+    design: Design | None = None
+    """What the formula learned from the first panel; a fit writes it."""
+
+    def structure(self) -> dict[str, Any]:
+        """All that decides what is computed, in plain values; what is not used is left out."""
+        data = self.model_dump(mode="json")
+        new = ("formula", "priors", "unseen", "design")
+        return {k: v for k, v in data.items() if self.formula is not None or k not in new}
 
 
 class Ar1(Section):

@@ -12,6 +12,9 @@ from posterity.config.findings import Finding, Path
 from posterity.config.scope import Scope
 from posterity.config.words import listed, meant, quoted
 
+FORMS = ("function", "expression", "formula")
+"""What a quantity may be."""
+
 
 def findings(model: Raw, scope: Scope) -> Iterator[Finding]:
     """Names that are read where they cannot be; notes in `scope` what is used and what is taken for a
@@ -103,11 +106,13 @@ def _quantities(scope: Scope) -> Iterator[Finding]:
         if not isinstance(spec, Mapping):
             continue
         function, expression = spec.get("function"), spec.get("expression")
-        if (function is None) == (expression is None):
-            found = "both found" if function is not None else "neither found"
-            yield Finding(
-                path, f"{found}; a quantity has either a `function` or an `expression`", at_key=True
-            )
+        found = [form for form in FORMS if spec.get(form) is not None]
+        if len(found) != 1:
+            words = "neither found" if not found else "both found" if len(found) == 2 else "all found"
+            yield Finding(path, f"{words}; a quantity has one of {listed(FORMS)}", at_key=True)
+            continue
+        if found == ["formula"]:
+            uses[name] = set()
             continue
         if isinstance(expression, str):
             if spec.get("arguments"):

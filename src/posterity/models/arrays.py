@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posterity.config.formula import parse
 from posterity.errors import PanelError
-from posterity.models import history
+from posterity.models import design, history
 from posterity.models.build import GAP, PREVIOUS, TARGET, WEIGHT, index_name
 from posterity.models.description import Description
 from posterity.panel import Rows
@@ -46,6 +47,9 @@ def alone(description: Description, rows: Rows) -> dict[str, NDArray[Any]]:
     found |= {
         index_name(column, dim): _codes(description, rows, column, dim) for column, dim in description.indices
     }
+    for name, quantity in description.formulas.items():
+        read = {c: scaled(rows.columns[c], scales.get(c)) for c in parse(quantity.formula or "").columns}
+        found |= design.inputs(name, quantity, read, rows.n)
     own = None if rows.target is None else scaled(rows.target, description.target_scale)
     return found | {TARGET: np.zeros(rows.n) if own is None else own}
 

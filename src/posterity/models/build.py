@@ -14,7 +14,7 @@ from pymc.distributions.moments.means import mean
 
 from posterity.config.expressions import parse
 from posterity.errors import ModelError
-from posterity.models import functions, history, own, priors
+from posterity.models import functions, history, own, priors, regression
 from posterity.models.description import Description, bindings
 from posterity.models.expressions import evaluate
 from posterity.models.likelihood import observe
@@ -53,6 +53,7 @@ def build(description: Description) -> BuiltModel:
     placeholder = np.ones(2)
     with pm.Model(coords=levels) as model:
         known: dict[str, Any] = {name: pm.Data(name, placeholder) for name in description.inputs}
+        known |= {name: pm.Data(name, values) for name, values in description.designed.items()}
         rows = np.zeros(2, dtype=np.int64)
         index = {pair: pm.Data(index_name(*pair), rows) for pair in description.indices}
         target = pm.Data(TARGET, placeholder.astype(np.int64 if description.discrete else np.float64))
@@ -152,6 +153,8 @@ def quantity_value(
     try:
         if quantity.expression is not None:
             value = evaluate(parse(quantity.expression), known, subscript)
+        elif quantity.design is not None:
+            value = regression.value(name, quantity.design, known)
         else:
             arguments = {a: known[n] for a, n in bindings(quantity, description.time).items()}
             value = functions.resolve(quantity.function)(**arguments)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posterity.config import Config, PriorSpec, Quantity
+from posterity.config import Config, PriorSpec, Quantity, formula
 from posterity.config.curves import BUILTIN_CURVES
 from posterity.config.expressions import bare_names, parse, subscripts
 from posterity.config.history import Memory
@@ -19,7 +19,7 @@ from posterity.config.scale import STANDARD, Scaling
 from posterity.config.schema import Model
 from posterity.errors import ModelError
 from posterity.lineage.hashing import digest
-from posterity.models import functions, priors
+from posterity.models import design, functions, priors
 from posterity.panel import Panel
 
 type Numbers = Mapping[str, NDArray[np.float64]]
@@ -69,7 +69,25 @@ class Description:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns a panel must have besides entity, time and target."""
-        return tuple(dict.fromkeys((*self.inputs, *(column for column, _ in self.indices))))
+        picked = (column for column, _ in self.indices)
+        return tuple(dict.fromkeys((*self.inputs, *picked, *self.regressors)))
+
+    @property
+    def formulas(self) -> Mapping[str, Quantity]:
+        """The quantities that are formulas."""
+        return {name: q for name, q in self.model.quantities.items() if q.formula is not None}
+
+    @property
+    def regressors(self) -> tuple[str, ...]:
+        """Columns that formulas read, numbers or text."""
+        read = (formula.parse(q.formula or "").columns for q in self.formulas.values())
+        return tuple(dict.fromkeys(column for columns in read for column in columns))
+
+    @cached_property
+    def designed(self) -> Mapping[str, NDArray[Any]]:
+        """The inputs that formulas are made of, by name, with values for two rows."""
+        made = [design.placeholders(n, design.learned(n, q)) for n, q in self.formulas.items()]
+        return {name: values for one in made for name, values in one.items()}
 
     @property
     def weights(self) -> str | None:
@@ -126,6 +144,7 @@ class Description:
         # What a model does not use is not in its key: keys outlive the versions that bring something new.
         unused = {name for name in ("history", "build") if not getattr(self.model, name)}
         structure = self.model.model_dump(mode="json", exclude=unused)
+        structure["quantities"] = {name: q.structure() for name, q in self.model.quantities.items()}
         for key in (*LIMITS, "weights"):
             if structure["likelihood"] and structure["likelihood"][key] is None:
                 del structure["likelihood"][key]
@@ -161,6 +180,10 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
                 entries = zip(part.indices, model.parameters[part.name].dims, strict=True)
                 picked += [(i.id, dim) for i, dim in entries if isinstance(i, ast.Name)]
             named: Iterable[str] = sorted(bare_names(tree))
+        elif quantity.formula is not None:
+            # What its terms are called, before a panel makes them parameters.
+            known |= {f"{name}_{term.suffix}" for term in formula.parse(quantity.formula).terms}
+            named = ()
         else:
             named = bindings(quantity, config.data.time).values()
         used += [n for n in named if n not in known]

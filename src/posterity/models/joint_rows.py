@@ -12,16 +12,7 @@ from numpy.typing import NDArray
 from posterity.errors import ModelError
 from posterity.models.build import GAP, PREVIOUS, TARGET, BuiltModel, index_name, quantity_value
 from posterity.models.likelihood import observe
-
-
-class Vector:
-    """A vector parameter at every row: `value[entries]` picks each row's entry from its entity's vector."""
-
-    def __init__(self, value: Any, index: Any | None) -> None:
-        self._value, self._index = value, index
-
-    def __getitem__(self, entries: tuple[Any, ...]) -> Any:
-        return self._value[entries if self._index is None else (self._index, *entries)]
+from posterity.models.regression import Entries
 
 
 def rows_of(
@@ -40,11 +31,11 @@ def known_at(
 ) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
     """What quantities and likelihood refer to, each with one value a row (shared parameters: one)."""
     description = built.description
-    known = {name: rows[name] for name in description.inputs}
+    known = {name: rows[name] for name in (*description.inputs, *description.designed)}
     for single, value in zip(built.parameters, parameters, strict=True):
         batched = value.ndim > single.ndim
         if single.ndim:
-            known[single.name] = Vector(value, index if batched else None)
+            known[single.name] = Entries(value, index if batched else None)
         else:
             known[single.name] = value[index] if batched else value
     return known, {pair: rows[index_name(*pair)] for pair in description.indices}

@@ -1,4 +1,4 @@
-"""What a configuration leaves to its panel, fixed: the numbers by which columns are scaled.
+"""What a configuration leaves to its panel, fixed: numbers by which columns are scaled, designs of formulas.
 
 They are written into the configuration that a result keeps, so that whatever comes of it (predictions,
 refits, priors for others) means the same parameters, whatever rows come later.
@@ -16,6 +16,8 @@ from posterity.errors import ConfigError, PosterityError
 from posterity.models import Description, describe
 from posterity.panel import Panel
 from posterity.panel.findings import listing
+from posterity.portfolio.designed import designed
+from posterity.portfolio.designed import waiting as designed_later
 from posterity.portfolio.newest import located
 from posterity.portfolio.past import latest
 from posterity.portfolio.result import open_result
@@ -26,16 +28,23 @@ DIGITS = 6
 
 
 def fixed(config: Config, panel: Panel, before: Iterable[Config] = ()) -> Config:
-    """The configuration with numbers for every column that is scaled by the word `standard`.
+    """The configuration with numbers for every column that is scaled by the word `standard`, and a design for
+    every formula.
 
     They are those of `before`, configurations that this one goes on from, else those of the priors and
     results that its transfer rules name, else mean and sd over the panel's rows. Raises ConfigError where
     these disagree, and for columns that cannot be scaled.
     """
+    before = tuple(before)
+    return designed(_scaled(config, panel, before), panel, before)
+
+
+def _scaled(config: Config, panel: Panel, before: Iterable[Config]) -> Config:
+    """The configuration with numbers for every column that is scaled by the word `standard`."""
     if not config.data.scale:
         return config
     _check(config, panel, describe(config))
-    names = waiting(config)
+    names = _unscaled(config)
     if not names:
         return config
     known = [(c.name, describe(c).scales) for c in before] or list(_sources(config))
@@ -45,7 +54,12 @@ def fixed(config: Config, panel: Panel, before: Iterable[Config] = ()) -> Config
     return with_overrides(config, {"data.scale": {n: (values | given)[n] for n in config.data.scale}})
 
 
-def waiting(config: Config) -> list[str]:
+def waiting(config: Config) -> bool:
+    """Whether the configuration leaves anything to its panel."""
+    return bool(_unscaled(config) or designed_later(config))
+
+
+def _unscaled(config: Config) -> list[str]:
     """Columns that are scaled and have no numbers yet."""
     return [name for name, scale in config.data.scale.items() if scale == STANDARD]
 
@@ -69,7 +83,7 @@ def standard(panel: Panel, name: str) -> tuple[float, float]:
 
 
 def _check(config: Config, panel: Panel, description: Description) -> None:
-    read = (*description.inputs, description.target)
+    read = (*description.inputs, *description.regressors, description.target)
     problems = [
         f"data.scale.{name}: the model reads no such column as numbers; it reads {listing(read)}"
         for name in config.data.scale

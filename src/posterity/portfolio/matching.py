@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from posterity.errors import PosterityError
 from posterity.inference.compiled import CompiledModel, compiled
 from posterity.models import Description
+from posterity.models.design import meaning
 from posterity.portfolio.prior import Provenance, Window
 from posterity.portfolio.structure import Structure, scales_apart
 
@@ -14,11 +15,12 @@ def matched_entries(
 ) -> dict[str, str]:
     """Own entries of θ → theirs, in own order, for pairs of parameters; `name` is what messages call theirs.
 
-    Raises PosterityError where the unconstrained scales of a pair differ, or those on which both models read
-    a column: equal numbers would not be equal values.
+    Raises PosterityError where the unconstrained scales of a pair differ, those on which both models read a
+    column, or the terms of formulas that they are coefficients of: equal numbers would not be equal values.
     """
     here, there = Structure.of(own), Structure.of(theirs)
-    both = {*own.inputs, own.target} & {*theirs.inputs, theirs.target}
+    known = {*own.inputs, *own.regressors, own.target}
+    both = known & {*theirs.inputs, *theirs.regressors, theirs.target}
     if apart := scales_apart(there.scales, here.scales, both):
         raise PosterityError(f"{name}: {'; '.join(apart)}; give both the same numbers under data.scale")
     mine, others = _by_parameter(compiled(own)), _by_parameter(compiled(theirs))
@@ -29,6 +31,12 @@ def matched_entries(
             raise PosterityError(
                 f"{parameter} ({scales[0]}) cannot learn from {other} of {name} ({scales[1]}): give both "
                 "priors of the same support and dims"
+            )
+        if meaning(own.model.quantities, parameter) != meaning(theirs.model.quantities, other):
+            raise PosterityError(
+                f"{parameter} cannot learn from {other} of {name}: they belong to terms with other columns, "
+                "levels or remembered means; the same formula under the same quantity's name takes the "
+                "design of what it learns from"
             )
         pairs |= dict(zip(mine[parameter], others[other], strict=True))
     return {entry: pairs[entry] for entry in compiled(own).unconstrained_names if entry in pairs}

@@ -19,7 +19,7 @@ from posterity.models import Description, build, describe
 from posterity.panel import Panel, Rows, checks, read
 from posterity.panel.chunks import Clock, clock
 from posterity.panel.reading import Source as Data
-from posterity.portfolio import actionable
+from posterity.portfolio import actionable, designed
 from posterity.portfolio.fixed import fixed
 from posterity.portfolio.keys import keyed
 from posterity.portfolio.rules import Source, Sources
@@ -188,6 +188,7 @@ def read_panel(config: Config, source: Data | None = None) -> Panel:
     panel = checks.support(panel, config.model.family.support, _trials(config, description))
     if description.weights is not None:
         panel = checks.weights(panel, description.weights)
+    panel = designed.with_reasons(config, panel)
     limits = None if config.model.likelihood is None else config.model.likelihood.limits
     return panel if limits is None else checks.within(panel, limits.lower, limits.upper)
 
@@ -209,9 +210,11 @@ def make_plan(config: Config, panel: Panel, entities: tuple[str, ...] | None = N
     Raises ModelError where the model cannot be built, so that nothing starts that cannot work.
     """
     given, config = config, fixed(config, panel)
+    panel = designed.with_reasons(config, panel)
     description = describe(config, panel)
     if config is not given:
         told = [f"{name} is read with {spelt(numbers)}" for name, numbers in description.scales.items()]
+        told += designed.told(given, config)
         panel = panel.with_reasons({}, told)
     clock(panel, config.refit.every)  # a span that does not fit the time column is told before anything runs
     actionable.check(config, build(description))

@@ -66,7 +66,7 @@ def _paired(
     time = model.description.time
     assert time is not None
     before, instant = arrays(model.description, last), last.columns[time][0]
-    paired = {name: _interleave(np.repeat(before[name], rows.n), data[name]) for name in data}
+    paired = {name: _interleave(np.repeat(before[name], rows.n, axis=0), data[name]) for name in data}
     paired[TARGET] = np.repeat(data[TARGET], 2)
     paired[PREVIOUS] = np.full(2 * rows.n, before[TARGET][0])
     paired[GAP] = _interleave(np.zeros(rows.n), rows.columns[time] - instant)
@@ -74,4 +74,4 @@ def _paired(
 
 
 def _interleave(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
-    return np.stack([first, second], axis=1).ravel()
+    return np.stack([first, second], axis=1).reshape(-1, *first.shape[1:])

@@ -174,7 +174,7 @@ def _rest(description: Description) -> Any:
             model.errors is not None,
             *_limits(model),
         ],
-        "quantities": {name: q.model_dump(mode="json") for name, q in model.quantities.items()},
+        "quantities": {name: q.structure() for name, q in model.quantities.items()},
         "code": codes(model),
         "time": description.time,
         "inputs": list(description.inputs),
