@@ -25,7 +25,7 @@ SECTIONS = (
     ),
     *("Errors", "Ar1", "Build"),
     *("Inference", "Gates", "Transfer", "Established", "Pool", "Rule", "Origin"),
-    *("Refit", "Actionable", "Promotion", "Tracking", "Execution"),
+    *("Refit", "Abstain", "Actionable", "Promotion", "Tracking", "Execution"),
 )
 TITLES = {
     "Data": "data",

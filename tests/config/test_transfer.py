@@ -153,10 +153,10 @@ def test_a_hyperparameter_cannot_keep_its_prior_when_its_only_reader_loses_its_o
 
 
 INFERENCE = {
-    "joint method alone": ("{method: advi}", ["advi is for joint models", "laplace", "pooling: joint"]),
+    "joint method alone": ("{method: dadvi}", ["dadvi is for joint models", "laplace", "pooling: joint"]),
     "joint by laplace": ("{pooling: joint, method: laplace}", ["one entity at a time", "nuts, pathfinder"]),
     "joint by default": ("{pooling: joint}", ["auto is for one entity at a time"]),
-    "minibatch alone": ("{minibatch: 100}", ["joint models with advi or fullrank_advi"]),
+    "minibatch alone": ("{minibatch: 100}", ["minibatches are for advi or fullrank_advi"]),
     "minibatch of nuts": ("{pooling: joint, method: nuts, minibatch: 9}", ["advi or fullrank_advi"]),
 }
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from posterity.panel import read
 from posterity.panel.assays import potency, toxicity
-from posterity.panel.simulation import adoption, assay, choices, dose_response
+from posterity.panel.simulation import adoption, assay, choices, dose_response, visits
 
 
 def test_the_demo_panel_is_whole():
@@ -185,3 +185,22 @@ def test_both_assays_follow_one_truth():
     mean = rows["control"] * (1 - rows["efficacy"] * share)
     pearson = ((rows["cells"] - mean) ** 2 / mean).mean()
     assert pearson == pytest.approx(1, abs=4 * np.sqrt(2 / len(rows)))
+
+
+def test_the_shipped_visits_are_what_the_simulation_gives(checkout):
+    panel, truth = visits()
+    assert pq.read_table(checkout / "data" / "visits.parquet").equals(panel)
+    assert pq.read_table(checkout / "data" / "visits_truth.parquet").equals(truth)
+
+
+def test_visits_follow_the_truth():
+    table, truth = visits(40, 500)
+    values = truth.to_pandas().pivot(index="shop", columns="parameter", values="value")
+    rows = table.to_pandas().join(values, on="shop")
+    logit = rows["intercept"] + rows["price_effect"] * (rows["price"] - 1)
+    logit += rows["deal_effect"] * rows["deal"] + rows["seen_effect"] * rows["seen"]
+    p = 1 / (1 + np.exp(-logit))
+    assert rows["bought"].mean() == pytest.approx(p.mean(), abs=0.01)
+    likely = p > p.median()
+    assert rows.loc[likely, "bought"].mean() == pytest.approx(p[likely].mean(), abs=0.015)
+    assert values["deal_effect"].mean() == pytest.approx(0.8, abs=0.1)

@@ -126,7 +126,7 @@ CONFIGURATIONS = {
         ["errors", "Normal"],
     ),
     "mass in percent": (config(intervals=[90]), ["90 found", "mean 0.9"]),
-    "joint method": (config(inference__method="advi"), ["advi is for joint models", "laplace"]),
+    "joint method": (config(inference__method="dadvi"), ["dadvi is for joint models", "laplace"]),
 }
 
 # Configurations and panels that do not fit together.

@@ -98,8 +98,8 @@ def test_unknown_entities_are_an_error_with_the_nearest_name() -> None:
 
 
 def test_methods_for_joint_models_are_refused_before_anything_starts() -> None:
-    with pytest.raises(ConfigError, match="advi is for joint models"):
-        plan(inference={"method": "advi"})
+    with pytest.raises(ConfigError, match="dadvi is for joint models"):
+        plan(inference={"method": "dadvi"})
 
 
 def test_a_model_that_cannot_be_built_is_refused_before_anything_starts() -> None:

@@ -268,15 +268,17 @@ def schema() -> int:
 
 @app.command
 def simulate(
-    panel: Literal["adoption", "dose-response", "choices", "assay", "potency", "toxicity"],
+    panel: Literal["adoption", "dose-response", "choices", "assay", "potency", "toxicity", "visits"],
     *,
     out: Annotated[Path, Parameter(help="Folder for PANEL.parquet and PANEL_truth.parquet.")],
     products: Annotated[int, Parameter(help="adoption: products, each in every region.")] = 24,
     regions: Annotated[int, Parameter(help="adoption: regions.")] = 5,
     weeks: Annotated[int | None, Parameter(help="adoption (52) and choices (26): rows an entity.")] = None,
-    shops: Annotated[int, Parameter(help="choices: shops.")] = 12,
+    shops: Annotated[int | None, Parameter(help="choices (12) and visits (3): shops.")] = None,
     groups: Annotated[int, Parameter(help="dose-response: groups, each with a curve.")] = 3_000,
-    rows: Annotated[int, Parameter(help="dose-response: rows a group.")] = 134,
+    rows: Annotated[
+        int | None, Parameter(help="dose-response (134) and visits (4,000): rows an entity.")
+    ] = None,
     compounds: Annotated[int, Parameter(help="potency and toxicity: compounds, the same in both.")] = 40,
     seed: int = 2026,
 ) -> int:
@@ -288,14 +290,16 @@ def simulate(
     if panel == "adoption":
         table, truth = simulation.adoption(products, regions, weeks or 52, seed)
     elif panel == "choices":
-        table, truth = simulation.choices(shops, weeks or 26, seed)
+        table, truth = simulation.choices(shops or 12, weeks or 26, seed)
+    elif panel == "visits":
+        table, truth = simulation.visits(shops or 3, rows or 4_000, seed)
     elif panel == "assay":
         table, truth = simulation.assay(seed=seed)
     elif panel in ("potency", "toxicity"):
         make = assays.potency if panel == "potency" else assays.toxicity
         table, truth = make(compounds, seed=seed)
     else:
-        table, truth = simulation.dose_response(groups, rows, seed)
+        table, truth = simulation.dose_response(groups, rows or 134, seed)
     name = panel.replace("-", "_")
     out.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, out / f"{name}.parquet", compression="zstd")

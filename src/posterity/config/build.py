@@ -1,9 +1,11 @@
 """A model of one's own: a Python function in place of quantities and likelihood."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from posterity.config.distributions import Distribution, Support
 from posterity.config.families import Raw, mapping
@@ -20,9 +22,32 @@ SUPPORTS = {
     "unit": Support.UNIT,
     "count": Support.COUNT,
     "binary": Support.BINARY,
+    "category": Support.CATEGORY,
 }
-COUNTS = (Support.COUNT, Support.BINARY)
+COUNTS = (Support.COUNT, Support.BINARY, Support.CATEGORY)
 REPLACED = ("likelihood", "quantities", "history")
+
+
+MOST_COLUMNS = 10_000
+_RANGE = re.compile(r"([^{}]*)\{(\d{1,9})\.\.(\d{1,9})\}([^{}]*)")
+
+
+def spread(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names in which a range stands for each of its numbers, as in shells: `x{1..3}` for x1, x2 and x3.
+    Numbers have as many digits as the first one.
+    """
+    found: list[str] = []
+    for name in names:
+        if (match := _RANGE.fullmatch(name)) is None:
+            found.append(name)
+            continue
+        before, first, last, after = match.groups()
+        if not 0 <= int(last) - int(first) < MOST_COLUMNS:
+            raise PydanticCustomError(
+                "range", f"{name!r} is no range of 1 to {MOST_COLUMNS:,} names; write it as x{{1..9}}"
+            )
+        found += [f"{before}{i:0{len(first)}d}{after}" for i in range(int(first), int(last) + 1)]
+    return tuple(found)
 
 
 class Build(Section):
@@ -36,10 +61,11 @@ class Build(Section):
     ]
     """`package.module:function`, called as `function(data, priors)`."""
 
-    columns: Names = ()
-    """Columns of numbers that it reads, besides the target and the time column."""
+    columns: Annotated[Names, AfterValidator(spread)] = ()
+    """Columns of numbers that it reads, besides the target and the time column. `pixel_{00..63}` stands for
+    64 names."""
 
-    target: Literal["real", "positive", "nonnegative", "unit", "count", "binary"] = "real"
+    target: Literal["real", "positive", "nonnegative", "unit", "count", "binary", "category"] = "real"
     """Values that the target can have; others are told before anything is fitted."""
 
     lookback: Literal["all"] | Annotated[int, Field(ge=0)] = 0

@@ -24,6 +24,7 @@ class Support(Enum):
     BINOMIAL = "counts from 0 to n"
     CIRCULAR = "angles from -pi to pi"
     POSITIVE_COUNT = "counts 1, 2, 3, ..."
+    CATEGORY = "numbers of classes 0, 1, 2, ..."
     OTHER = "values that depend on its arguments"
 
 
@@ -54,6 +55,11 @@ class Distribution:
     scale: str | None = None
 
     @property
+    def classifies(self) -> bool:
+        """Whether the target is the number of a class."""
+        return self.support in (Support.BINARY, Support.CATEGORY)
+
+    @property
     def location_scale(self) -> bool:
         """Whether an observation is location + scale * noise, so that errors can have AR(1) dependence."""
         return self.location is not None
@@ -76,10 +82,9 @@ class Distribution:
         return tuple(k for k in self.kwargs if k in self.chosen(given)) in self.parameterisations
 
 
-_DISCRETE = {Support.COUNT, Support.BINARY, Support.BINOMIAL, Support.POSITIVE_COUNT}
+_DISCRETE = {Support.COUNT, Support.BINARY, Support.BINOMIAL, Support.POSITIVE_COUNT, Support.CATEGORY}
 _LOCATION_SCALE = {"Normal": "sigma", "StudentT": "sigma", "Laplace": "b", "Logistic": "s"}
 _DISCRETE_OTHERS = {
-    "Categorical",
     "DiracDelta",
     "DiscreteUniform",
     "HyperGeometric",
@@ -94,7 +99,7 @@ Bernoulli                     BINARY          p% logit_p                    p | 
 Beta                          UNIT            alpha+ beta+ mu% sigma+ nu+   alpha beta | mu sigma | mu nu
 BetaBinomial                  BINOMIAL        alpha+ beta+ n#               alpha beta n
 Binomial                      BINOMIAL        n# p% logit_p                 n p | n logit_p
-Categorical                   OTHER           p% logit_p                    p | logit_p
+Categorical                   CATEGORY           p% logit_p                    p | logit_p
 Cauchy                        REAL            alpha beta+                   alpha beta
 ChiSquared                    POSITIVE        nu+                           nu
 DiracDelta                    OTHER           c                             c

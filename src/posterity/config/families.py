@@ -19,6 +19,7 @@ from posterity.config.distributions import (
     Support,
 )
 from posterity.config.findings import Finding, Path
+from posterity.config.labels import numbered
 from posterity.config.words import listed, meant, quoted
 
 type Raw = Mapping[str, Any]
@@ -97,7 +98,7 @@ def _nested(outer: Described) -> Iterator[Described]:
 
 def findings(model: Raw) -> Iterator[Finding]:
     """What is wrong with the distributions of a model section, each on its own."""
-    coords = mapping(model.get("coords"))
+    coords = {name: numbered(labels) for name, labels in mapping(model.get("coords")).items()}
     for one in described(model):
         yield from flaws(one, coords)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from posterity.config import (
+    abstain,
     actionable,
     build,
     families,
@@ -36,7 +37,7 @@ RESULT_COLUMNS = (
     "status reason method role n_rows first_time last_time rhat ess_bulk ess_tail divergences bfmi khat "
     "seconds prior "
     "prior_rows conflict_p vague_weight actionable actionable_width fit_key parent_fit_key mae parameter "
-    "chain draw"
+    "chain draw accuracy answered accuracy_answered predicted probability abstained"
 ).split()
 """Columns of a result's tables that stand beside the entity columns."""
 
@@ -58,6 +59,7 @@ def findings(value: Raw, wrong: set[Path]) -> list[Finding]:
         _keep(mapping(value.get("inference"))),
         pooling.findings(value, scope),
         actionable.findings(value, scope),
+        abstain.findings(value),
     )
     found = [finding for part in parts for finding in islice(part, MAX_FINDINGS)]
     broken = any(path[:1] == ("model",) for path in [*wrong, *(f.path for f in found)])

@@ -11,7 +11,7 @@ from posterity.config.scope import Scope
 from posterity.config.transfer import KINDS, SPREADS
 from posterity.config.words import listed, meant, quoted
 
-SEPARATE = ("auto", "laplace", "nuts")
+SEPARATE = ("auto", "laplace", "nuts", "advi", "fullrank_advi")
 JOINT = ("nuts", "pathfinder", "advi", "fullrank_advi", "dadvi")
 MINIBATCH = ("advi", "fullrank_advi")
 WORDS = ("population", "declared", *KINDS)
@@ -22,7 +22,7 @@ DISCOUNTED = KINDS
 def findings(value: Raw, scope: Scope) -> Iterator[Finding]:
     """What is wrong with pooling, groups, spreads and rules."""
     inference, transfer = mapping(value.get("inference")), mapping(value.get("transfer"))
-    yield from _joint(inference, transfer)
+    yield from _joint(inference, transfer, mapping(value.get("model")))
     pool = mapping(transfer.get("pool"))
     yield from _within(pool, scope)
     yield from _roles(pool, scope)
@@ -32,7 +32,7 @@ def findings(value: Raw, scope: Scope) -> Iterator[Finding]:
         yield from _rule(mapping(rule), ("transfer", "rules", number), scope)
 
 
-def _joint(inference: Raw, transfer: Raw) -> Iterator[Finding]:
+def _joint(inference: Raw, transfer: Raw, model: Raw) -> Iterator[Finding]:
     method, pooling = inference.get("method", "auto"), inference.get("pooling", "separate")
     place: Path = ("inference", "method" if "method" in inference else "pooling")
     if pooling == "separate" and method in JOINT and method not in SEPARATE:
@@ -43,13 +43,19 @@ def _joint(inference: Raw, transfer: Raw) -> Iterator[Finding]:
         )
     if pooling == "joint" and method in SEPARATE and method not in JOINT:
         yield Finding(place, f"{method} is for one entity at a time; a joint model takes {listed(JOINT)}")
-    if inference.get("minibatch") is not None and (pooling != "joint" or method not in MINIBATCH):
+    if inference.get("minibatch") is not None and method not in MINIBATCH:
         yield Finding(
             ("inference", "minibatch"),
-            f"minibatches are for joint models with {listed(MINIBATCH)}; leave it out",
+            f"minibatches are for {listed(MINIBATCH)}; leave it out",
             at_key=True,
         )
-
+    elif inference.get("minibatch") is not None and (found := _looking_back(model)):
+        yield Finding(
+            ("inference", "minibatch"),
+            f"a minibatch takes rows in any order, and {found} makes them depend on rows before; "
+            "leave it out",
+            at_key=True,
+        )
     for path in (("pool", "within"), ("rules",)) if pooling == "joint" else ():
         outer = mapping(transfer.get(path[0])) if len(path) > 1 else transfer
         if outer.get(path[-1]):
@@ -59,6 +65,15 @@ def _joint(inference: Raw, transfer: Raw) -> Iterator[Finding]:
                 "`pooling: separate`",
                 at_key=True,
             )
+
+
+def _looking_back(model: Raw) -> str | None:
+    """What makes rows depend on rows before them."""
+    if mapping(mapping(model.get("likelihood")).get("errors")):
+        return "`errors`"
+    if mapping(model.get("build")).get("lookback"):
+        return "`lookback`"
+    return "`history`" if mapping(model.get("history")) else None
 
 
 def _within(pool: Raw, scope: Scope) -> Iterator[Finding]:

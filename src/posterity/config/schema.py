@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from posterity.config.abstain import Abstain
 from posterity.config.actionable import Actionable
 from posterity.config.build import Build, spelt_out
 from posterity.config.distributions import DISTRIBUTIONS, Distribution
 from posterity.config.frozen import FrozenDict
 from posterity.config.history import Memory
+from posterity.config.labels import MOST_LABELS, numbered
 from posterity.config.priors import (
     Ar1,
     Frozen,
@@ -30,6 +32,17 @@ from posterity.config.transfer import Share, Transfer
 
 Label = Annotated[int | str, Field(union_mode="left_to_right")]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+Labels = Annotated[
+    tuple[Label, ...],
+    Field(min_length=1),
+    BeforeValidator(
+        numbered,
+        json_schema_input_type=Annotated[int, Field(ge=1, le=MOST_LABELS)]
+        | Annotated[list[Label], Field(min_length=1)],
+    ),
+]
 
 
 class Data(Section):
@@ -77,11 +90,9 @@ class Model(Section):
     )
     """A model of one's own: `package.module:function` in place of quantities and likelihood."""
 
-    coords: Annotated[
-        dict[str, Annotated[tuple[Label, ...], Field(min_length=1), BeforeValidator(listed_values)]], Frozen
-    ] = Field(default_factory=FrozenDict)
+    coords: Annotated[dict[str, Labels], Frozen] = Field(default_factory=FrozenDict)
     """Labels of dimensions that are no column of the panel (those take the column's sorted distinct
-    values)."""
+    values). A number n stands for the labels 0 to n - 1."""
 
     @property
     def family(self) -> Distribution:
@@ -112,7 +123,9 @@ class Inference(Section):
 
     method: Literal["auto", "laplace", "nuts", "pathfinder", "advi", "fullrank_advi", "dadvi"] = "auto"
     """auto: laplace, then adaptive importance sampling, then nuts, each where the one before it has an open
-    gate. The last four are for joint models (`pooling: joint`), which also take nuts."""
+    gate. advi and fullrank_advi are for an entity at a time and for joint models (`pooling: joint`),
+    pathfinder and dadvi for joint models only, which also take nuts.
+    """
 
     draws: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Draws per chain."""
@@ -139,10 +152,10 @@ class Inference(Section):
     """Joint models: whether entities' parameters are sampled as they are, not as standardised offsets."""
 
     steps: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
-    """Joint models: optimisation steps of advi and fullrank_advi."""
+    """Optimisation steps of advi and fullrank_advi at most; they stop where their bound has settled."""
 
     minibatch: Annotated[int, Field(ge=1)] | None = None
-    """Joint models: rows a step of advi and fullrank_advi; absent: all."""
+    """Rows a step of advi and fullrank_advi; absent: all. Not where rows depend on rows before."""
 
 
 class Gates(Section):
@@ -254,6 +267,9 @@ class Config(Section):
 
     actionable: Actionable | None = None
     """Absent: entities are not marked as decided or in need of more data."""
+
+    abstain: Abstain | None = None
+    """Classifiers: when to give no answer; absent: they always answer."""
 
     promotion: Promotion = Promotion()
     tracking: Tracking = Tracking()

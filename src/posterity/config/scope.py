@@ -6,6 +6,7 @@ from typing import Any
 from posterity.config import families
 from posterity.config.families import Described, Raw, mapping, words
 from posterity.config.formula import Formula, examine
+from posterity.config.labels import numbered
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ def scope_of(data: Raw, model: Raw) -> Scope:
         target=target if isinstance(target, str) else None,
         quantities=dict(mapping(model.get("quantities"))),
         history=dict(mapping(model.get("history"))),
-        coords=mapping(model.get("coords")),
+        coords={name: numbered(labels) for name, labels in mapping(model.get("coords")).items()},
     )
     for one in families.described(model):
         if one.role == "parameter":

@@ -43,6 +43,9 @@ VECTORS = {"mode": get_mode("FAST_COMPILE").excluding(*_LONG), "trust_input": Tr
 CELLS = 4_000_000
 """Draws × rows that one evaluation of many densities may hold: 32 MB an intermediate result."""
 
+WIDTH = 64
+"""Numbers a row that a model of classes may hold at once: scores, units of a network."""
+
 PRIORS = 256
 """Priors whose starts are remembered; entities with priors of their own would fill the memory otherwise."""
 
@@ -131,6 +134,10 @@ class CompiledModel:
         """Minus the log density at θ (D,), its gradient (D,) and its Hessian (D, D)."""
         return self._evaluate(theta, *inputs)  # type: ignore[no-any-return]
 
+    def slope(self, theta: Floats, inputs: Inputs) -> tuple[float, Floats]:
+        """Log density at θ (D,) and its gradient (D,)."""
+        return self._slope(theta, *inputs)  # type: ignore[no-any-return]
+
     def densities(self, thetas: Floats, inputs: Inputs) -> Floats:
         """Log density at each row of θ (S, D): shape (S,)."""
         at_once = max(1, CELLS // max(1, inputs[self.input_names.index(TARGET)].size))
@@ -173,6 +180,18 @@ class CompiledModel:
         reseed_rngs(rngs, int(rng.integers(2**62)))
         observed, *expected = function(parameters, *inputs)
         return observed, expected[0] if expected else None
+
+    def classes(self, parameters: Floats, inputs: Inputs) -> Floats | None:
+        """Posterior predictive probability of every class at every row (n, K), the mean over draws of
+        parameters (S, P); None where the target is not Categorical.
+        """
+        if self._classes is None:
+            return None
+        rows = max(1, inputs[self.input_names.index(TARGET)].size)
+        at_once = max(1, CELLS // (rows * WIDTH))
+        parts = [parameters[i : i + at_once] for i in range(0, len(parameters), at_once)]
+        found: Floats = sum(len(part) * self._classes(part, *inputs) for part in parts)
+        return found / len(parameters)
 
     def step(
         self, parameters: Floats, inputs: Inputs, rng: np.random.Generator
@@ -253,6 +272,10 @@ class CompiledModel:
         return _compile([graph.theta, *graph.symbols], [-part for part in graph.expansion], **NUMBA)
 
     @shared_property
+    def _slope(self) -> Any:
+        return _compile([self.graph.theta, *self.graph.symbols], list(self.graph.slope), **NUMBA)
+
+    @shared_property
     def _densities(self) -> Any:
         return _compile([self.graph.thetas, *self.graph.symbols], self.graph.densities, **NUMBA)
 
@@ -270,6 +293,11 @@ class CompiledModel:
         draws, outputs = self.graph.predictions()
         rngs = list(collect_default_updates(outputs))
         return _compile([draws, *self.graph.symbols], outputs, **VECTORS), rngs
+
+    @shared_property
+    def _classes(self) -> Any | None:
+        found = self.graph.classes()
+        return None if found is None else _compile([found[0], *self.graph.symbols], found[1], **VECTORS)
 
     @shared_property
     def _step(self) -> tuple[Any, list[Any]]:

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from posterity.config.schema import Gates, Inference
-from posterity.inference import adaptive, laplace, nuts
+from posterity.inference import adaptive, advi, laplace, nuts
 from posterity.inference.compiled import CompiledModel, Inputs
 from posterity.inference.gates import open_gates
 from posterity.inference.mode import modes
 from posterity.inference.posterior import Failure, Floats, Posterior
 
-METHODS = ("auto", "laplace", "nuts")
+METHODS = ("auto", "laplace", "nuts", *advi.METHODS)
 """Methods for one entity at a time; the others are for joint models."""
 STARTS = 32
 """Prior draws among which mode searches find their starts."""
@@ -36,13 +36,14 @@ class Seeds:
     careful: np.random.SeedSequence
     predict: np.random.SeedSequence
     conflict: np.random.SeedSequence
+    advi: np.random.SeedSequence
 
     @classmethod
     def of(cls, root: int, key: str) -> "Seeds":
         """Seeds of the entity with digest `key` (hex) under the configuration's root seed."""
         words = [int(key[i : i + 8], 16) for i in range(0, 32, 8)]
         # New streams come last: a child depends on its place alone, so the others stay what they are.
-        return cls(*np.random.SeedSequence([root, *words]).spawn(6))
+        return cls(*np.random.SeedSequence([root, *words]).spawn(7))
 
 
 def fit(
@@ -54,6 +55,8 @@ def fit(
     tuning and thinning; the first whose gates are all closed is returned, else the last that gave draws at
     all (which its gates then flag).
     """
+    if inference.method in advi.METHODS:
+        return advi.fit(model, inputs, starts, seeds.advi, inference, gates)
     found = modes(model, inputs, starts)
     size = {"draws": inference.draws, "chains": inference.chains}
     begin = np.array([mode.theta for mode in found]) if found else starts[:1]

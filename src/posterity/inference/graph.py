@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pymc.initial_point import make_initial_point_expression
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import graph_inputs
+from pytensor.tensor.random.basic import CategoricalRV
 
 from posterity.inference.spreading import spread
 from posterity.models import BuiltModel, history
@@ -91,6 +92,15 @@ class Graph:
         return self._declared + value, gradient + slope, hessian + curvature
 
     @cached_property
+    def slope(self) -> tuple[Any, Any]:
+        """Log density at `theta` and its gradient."""
+        gradient: Any = pytensor.grad(self._declared, self.theta)
+        if not self.mixture:
+            return self._declared, gradient
+        value, slope, _ = self._expanded
+        return self._declared + value, gradient + slope
+
+    @cached_property
     def density(self) -> Any:
         """Log density at `theta` alone, to be differentiated by others."""
         if not self.mixture:
@@ -129,6 +139,20 @@ class Graph:
         """
         outputs, cuts = self._predicted
         return self._drawn, vectorize_graph(outputs, self._parts(self._drawn, cuts))
+
+    def classes(self) -> tuple[Any, Any] | None:
+        """A symbol for draws of parameters (S, P), and the mean over those of every row's class
+        probabilities, (n, K); None where the target is not Categorical.
+        """
+        node = self.built.observed.owner
+        if not isinstance(node.op, CategoricalRV):
+            return None
+        p: Any = node.op.dist_params(node)[0]
+        cuts = {q: q.clone(name=q.name) for q in self.built.parameters}
+        (p,) = graph_replace([p], {**self._replaced_data, **cuts}, strict=False)
+        p = pt.broadcast_to(p, (self._data[TARGET].shape[0], p.shape[-1]))
+        every: Any = vectorize_graph(p, self._parts(self._drawn, cuts))
+        return self._drawn, (every / every.sum(axis=-1, keepdims=True)).mean(axis=0)
 
     def step(self) -> tuple[list[Any], list[Any]]:
         """The same at one row, where each draw remembers rows of its own: inputs in which those of the

@@ -1,9 +1,13 @@
 """What a fit returns: a posterior with its diagnostics, or a failure with its reason. Both are values."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from posterity.inference.elbo import Curve
 
 type Floats = NDArray[np.float64]
 
@@ -29,7 +33,8 @@ class Posterior:
     """Draws of one entity. C chains of S draws; D entries of θ (unconstrained), P scalar parameters.
 
     `unconstrained` is (C, S, D), `draws` (C, S, P); `tried` says which methods came before and why each gave
-    way.
+    way, `reasons` are sentences that flag it whatever its diagnostics say, `elbo` is the bound that a
+    variational method climbed.
     """
 
     method: str
@@ -37,6 +42,8 @@ class Posterior:
     draws: Floats
     diagnostics: Diagnostics
     tried: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    elbo: "Curve | None" = None
 
     @property
     def mean(self) -> Floats:

@@ -53,4 +53,12 @@ def _sized(variable: Any, rng: Any) -> Any:
     size, arguments = node.op.size_param(node), node.op.dist_params(node)
     if isinstance(size.type, NoneTypeT):
         return variable
-    return node.op.make_node(rng, None, *(pt.broadcast_to(a, size) for a in arguments)).outputs[1]
+    whole = [_broadcast(a, size, core) for a, core in zip(arguments, node.op.ndims_params, strict=True)]
+    return node.op.make_node(rng, None, *whole).outputs[1]
+
+
+def _broadcast(argument: Any, size: Any, core: int) -> Any:
+    """An argument of this size, beside the dimensions that one draw takes: the classes of a Categorical."""
+    if not core:
+        return pt.broadcast_to(argument, size)
+    return pt.broadcast_to(argument, pt.concatenate([size, argument.shape[argument.ndim - core :]]))

@@ -11,6 +11,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.moments.means import mean
+from pymc.exceptions import UndefinedMomentException
 
 from posterity.config.expressions import parse
 from posterity.errors import ModelError
@@ -22,7 +23,7 @@ from posterity.models.likelihood import observe
 TARGET = "target"
 PREVIOUS = "previous"
 GAP = "gap"
-WEIGHT = "weight"
+WEIGHT = "rows:weight"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def build(description: Description) -> BuiltModel:
             pm.Potential("weighting", (beyond * pm.logp(observed, target)).sum())
     try:
         expected = mean(observed)
-    except NotImplementedError:
+    except (NotImplementedError, UndefinedMomentException):
         expected = None
     quantities = {name: known[name] for name in description.model.quantities}
     return BuiltModel(description, model, parameters, observed, expected, owners, quantities)

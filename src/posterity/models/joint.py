@@ -4,9 +4,9 @@
 L = diag(τ) C with C the Cholesky factor of a correlation matrix (identity unless `full`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -49,12 +49,21 @@ class Pooling:
 
 @dataclass(frozen=True)
 class JointModel:
-    """The joint model of E entities; `names` are the variables whose draws say everything."""
+    """The joint model of E entities; `names` are the variables whose draws say everything.
+
+    `all_rows` makes the same model of all rows where `model` is of a minibatch.
+    """
 
     built: BuiltModel
     pooling: Pooling
     entities: int
     model: pm.Model
+    all_rows: Callable[[], pm.Model] | None = None
+
+    @cached_property
+    def whole(self) -> pm.Model:
+        """The model of all rows."""
+        return self.model if self.all_rows is None else self.all_rows()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -109,6 +118,20 @@ def build_joint(
     if minibatch is not None and built.description.ordered:
         raise ModelError("inference.minibatch: rows with errors: ar1 depend on the row before; leave it out")
     batch = None if minibatch is None or minibatch >= len(entity) else minibatch
+    whole = partial(_model, built, pooling, data, entity, entities, None)
+    model = whole() if batch is None else _model(built, pooling, data, entity, entities, batch)
+    return JointModel(built, pooling, entities, model, None if batch is None else whole)
+
+
+def _model(
+    built: BuiltModel,
+    pooling: Pooling,
+    data: Mapping[str, NDArray[Any]],
+    entity: NDArray[np.int64],
+    entities: int,
+    batch: int | None,
+) -> pm.Model:
+    model: pm.Model
     with pm.Model() as model:
         own = _values(built, pooling, entities)
         parameters = _at(built, own, list(built.parameters))
@@ -118,7 +141,7 @@ def build_joint(
     logp = log_likelihood(built, known, picks, rows)
     with model:
         pm.Potential("likelihood", logp.sum() * (1.0 if batch is None else len(entity) / batch))
-    return JointModel(built, pooling, entities, model)
+    return model
 
 
 def shapes(built: BuiltModel) -> list[tuple[Any, Any, slice, tuple[int, ...]]]:

@@ -22,8 +22,9 @@ def observe(
 
     It is called as `function(data, priors)`. `data` maps the target's name, the time column's and those in
     `build.columns` to symbolic vectors (n,), and every dimension that is a column to the positions of its
-    rows' labels (n,); `priors` maps parameters to random variables. It may open a `pm.Model()` of its own,
-    which becomes part of the current one, and may return it.
+    rows' labels (n,); columns come in the order of `build.columns` and the target last. `priors` maps
+    parameters to random variables. It may open a `pm.Model()` of its own, which becomes part of the current
+    one, and may return it.
 
     Raises ModelError where the function fails, where it makes unknowns of its own (priors are declared),
     where not exactly one variable is observed, or where rows depend on others without `lookback` saying so.

@@ -100,6 +100,7 @@ _POSSIBLE: dict[Support, Callable[[NDArray[np.float64], NDArray[np.float64]], Ma
     Support.NONNEGATIVE: lambda y, n: y >= 0,
     Support.UNIT: lambda y, n: (y > 0) & (y < 1),
     Support.COUNT: lambda y, n: (y >= 0) & _whole(y),
+    Support.CATEGORY: lambda y, n: (y >= 0) & _whole(y),
     Support.POSITIVE_COUNT: lambda y, n: (y >= 1) & _whole(y),
     Support.BINARY: lambda y, n: (y == 0) | (y == 1),
     Support.BINOMIAL: lambda y, n: (y >= 0) & _whole(y) & (y <= n),

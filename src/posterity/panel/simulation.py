@@ -166,6 +166,40 @@ def assay(samples: int = 8, hours: int = 16, seed: int = 2026) -> tuple[pa.Table
     return panel, _truth("sample", pa.array(names, pa.string()), parameters)
 
 
+def visits(shops: int = 3, rows: int = 4_000, seed: int = 2026) -> tuple[pa.Table, pa.Table]:
+    """A panel of visits to web shops, one row a visit, and the truth behind it.
+
+    A visitor who sees the price (relative to the usual one, 0.5 to 1.5), a deal or none (1 or 0) and was
+    there `seen` times before (Poisson around 2) buys (1) or not (0) with the logit intercept + price_effect *
+    (price - 1) + deal_effect * deal + seen_effect * seen. Shops differ: effects are normal around -2, -1.5,
+    0.8 and 0.3 with sds of a fifth of that.
+
+    The first table has the columns shop (text), price (float64), deal, seen and bought (int64); the second
+    has entity (the same as shop), shop, parameter (intercept, price_effect, deal_effect, seen_effect) and
+    value.
+    """
+    rng = np.random.default_rng(seed)
+    names = [f"W{i:0{max(2, len(str(shops)))}d}" for i in range(1, shops + 1)]
+    centres = {"intercept": -2.0, "price_effect": -1.5, "deal_effect": 0.8, "seen_effect": 0.3}
+    truth = {name: rng.normal(centre, abs(centre) / 5, (shops, 1)) for name, centre in centres.items()}
+    price = np.round(rng.uniform(0.5, 1.5, (shops, rows)), 2)
+    deal = (rng.random((shops, rows)) < 0.3).astype(np.int64)
+    seen = rng.poisson(2, (shops, rows))
+    logit = truth["intercept"] + truth["price_effect"] * (price - 1) + truth["deal_effect"] * deal
+    bought = rng.random((shops, rows)) < 1 / (1 + np.exp(-(logit + truth["seen_effect"] * seen)))
+    panel = pa.table(
+        {
+            "shop": pa.array(np.repeat(names, rows).tolist(), pa.string()),
+            "price": price.ravel(),
+            "deal": pa.array(deal.ravel(), pa.int64()),
+            "seen": pa.array(seen.ravel(), pa.int64()),
+            "bought": pa.array(bought.ravel().astype(np.int64), pa.int64()),
+        }
+    )
+    values = {name: value[:, 0] for name, value in truth.items()}
+    return panel, _truth("shop", pa.array(names, pa.string()), values)
+
+
 def _truth(column: str, names: pa.Array, parameters: Mapping[str, NDArray[np.float64]]) -> pa.Table:
     """A row an entity and parameter, of entities that one column names."""
     owner = names.take(pa.array(np.repeat(np.arange(len(names)), len(parameters))))

@@ -85,7 +85,7 @@ class Dispatch:
             description=description,
             inference=config.inference,
             gates=config.gates,
-            layout=Layout(config.intervals, self.plan.keep, self.plan.time_type),
+            layout=Layout(config.intervals, self.plan.keep, self.plan.time_type, config.abstain),
             work=tuple(work),
             priors={w.prior: self.priors[w.prior] for w in work if w.prior},
             pooling=self.pooling and self.pooling.only(tuple(w.entity for w in work)),

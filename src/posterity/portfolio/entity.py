@@ -20,6 +20,8 @@ from posterity.models.arrays import arrays, scaled, unscaled
 from posterity.models.build import TARGET
 from posterity.models.description import Numbers
 from posterity.portfolio.agreement import agreement, check, sentence
+from posterity.portfolio.answering import answers
+from posterity.portfolio.classes import Answers
 from posterity.portfolio.plan import Work
 from posterity.portfolio.population.pooled import fit_pooled
 
@@ -74,6 +76,7 @@ class EntityFit:
     expected: Summary | None = None
     coverage: Floats | None = None  # (I,)
     mae: float | None = None
+    answers: Answers | None = None
     prior: "Prior | None" = None
     conflict_p: float | None = None
     vague_weight: float | None = None
@@ -120,7 +123,7 @@ def fit_entity(
         judged = prior if pooling is None else None
         target = scaled(counted(work), model.description.target_scale)
         agreed = agreement(model, inputs, target, judged, outcome, inference, seeds)
-        reasons = (*open_gates(outcome, gates), *sentence(agreed, prior, gates))
+        reasons = (*open_gates(outcome, gates), *outcome.reasons, *sentence(agreed, prior, gates))
         return replace(
             fitted(model, work, inputs, outcome, reasons, intervals, seeds),
             seconds=time.perf_counter() - begin,
@@ -146,7 +149,7 @@ def fitted(
     seeds: Seeds,
 ) -> EntityFit:
     """The outcome of an entity that has a posterior; `reasons`, if there are any, flag it."""
-    predictive, expected = _predictive(model, inputs, outcome, intervals, seeds)
+    predictive, expected, found = _predictive(model, inputs, outcome, intervals, seeds)
     predictive, expected = predictive.after(work.context), expected and expected.after(work.context)
     target = counted(work)[work.context :]
     inside = (predictive.lower <= target) & (target <= predictive.upper)
@@ -160,6 +163,7 @@ def fitted(
         expected=expected,
         coverage=inside.mean(axis=1),
         mae=float(np.abs(predictive.median - target).mean()),
+        answers=found and found.after(work.context),
     )
 
 
@@ -175,14 +179,15 @@ def counted(work: Work) -> Floats:
 
 def _predictive(
     model: CompiledModel, inputs: Inputs, outcome: Posterior, intervals: tuple[float, ...], seeds: Seeds
-) -> tuple[Summary, Summary | None]:
-    """Summaries of new observations and of the expected curve at the observed rows."""
+) -> tuple[Summary, Summary | None, Answers | None]:
+    """Summaries of new observations and of the expected curve at the observed rows, and their classes."""
     flat = outcome.draws.reshape(-1, outcome.draws.shape[-1])
     rows = inputs[model.input_names.index(TARGET)].size
     chosen = flat[:: max(1, -(-len(flat) // predictive_draws(rows)))]
     observed, expected = model.predict(chosen, inputs, np.random.default_rng(seeds.predict))
     observed, expected = unscaled(model.description, observed), unscaled(model.description, expected)
-    return summarise(observed, intervals), None if expected is None else summarise(expected, intervals)
+    curve = None if expected is None else summarise(expected, intervals)
+    return summarise(observed, intervals), curve, answers(model, chosen, inputs, observed, expected)
 
 
 def predictive_draws(rows: int) -> int:

@@ -20,6 +20,7 @@ from posterity.inference.posterior import Posterior
 from posterity.inference.transferred import flat
 from posterity.models.arrays import arrays
 from posterity.models.joint import MEAN, SHARED, JointModel, Pooling, build_joint
+from posterity.portfolio import bound
 from posterity.portfolio.dispatch import Listener
 from posterity.portfolio.entity import EntityFit, fitted
 from posterity.portfolio.execute import Executed, Stage
@@ -60,6 +61,7 @@ def fit_joint(plan: Plan, folder: Path, listen: Listener = lambda _: None) -> Ex
     with atomic(parts.folder / FILE) as file:
         content = {"key": population_key(plan), **population(plan, joint, drawn, every).to_dict()}
         file.write(json.dumps(content).encode())
+    bound.keep(parts.folder, drawn.elbo)
     reports: list[Report] = []
     for start in range(0, len(every), CHUNK):
         reports.append(_chunk(plan, parts, model, joint, drawn, every, slice(start, start + CHUNK)))
@@ -113,7 +115,7 @@ def _chunk(
     thetas = joint.thetas(drawn.draws, chosen)
     share = drawn.seconds / len(every)
     fits = [_fit(plan, model, work, thetas[:, :, i], drawn, share) for i, work in enumerate(works)]
-    layout = Layout(plan.config.intervals, plan.keep, plan.time_type)
+    layout = Layout(plan.config.intervals, plan.keep, plan.time_type, plan.config.abstain)
     name = f"{works[0].key[:12]}-{len(works)}"
     write(parts.place(name), part_of(fits, model, layout))
     return report(name, fits, share * len(works) + time.perf_counter() - begin)

@@ -11,25 +11,30 @@ from typing import Any
 
 from posterity.config import Config
 from posterity.config.transfer import Transfer
+from posterity.inference.advi import METHODS
 from posterity.lineage import ENGINE_VERSION, digest, fit_key
 from posterity.models import Description
 from posterity.panel import Panel
 from posterity.portfolio.rules import Source, Sources
 from posterity.portfolio.waves import generations
 
-JOINT_ONLY = {"pooling", "centered", "steps", "minibatch"}
+JOINT_ONLY = {"pooling", "centered"}
+OPTIMISED = {"steps", "minibatch"}
+"""Settings of advi and fullrank_advi, joint or not."""
 
 
 def settings(config: Config, keep: int, *, transferred: bool = False) -> dict[str, Any]:
     """Everything besides model, prior and data that a fit and its tables depend on."""
     joint = config.inference.pooling == "joint"
+    unused = set() if joint else JOINT_ONLY | (set() if config.inference.method in METHODS else OPTIMISED)
     return {
-        "inference": config.inference.model_dump(
-            mode="json", exclude={"keep"} if joint else {"keep", *JOINT_ONLY}
-        ),
+        "inference": config.inference.model_dump(mode="json", exclude={"keep", *unused}),
         "keep": keep,
         "gates": config.gates.model_dump(mode="json", exclude=set() if transferred else {"conflict"}),
         "intervals": list(config.intervals),
+        # What a configuration does not have is not in the key: keys outlive the versions that bring something
+        # new.
+        **({} if config.abstain is None else {"abstain": config.abstain.model_dump(mode="json")}),
     }
 
 

@@ -1,7 +1,7 @@
 """Parts into a published result: tables here, priors and their draws in `taught`, lineage in `ancestry`."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,13 +11,14 @@ from posterity.config import to_yaml
 from posterity.config.schema import percent
 from posterity.inference.compiled import compiled
 from posterity.lineage import ENGINE_VERSION
-from posterity.portfolio import actionable, ledger, unobserved
+from posterity.portfolio import actionable, bound, ledger, unobserved
 from posterity.portfolio.ancestry import lineage
+from posterity.portfolio.classes import SCORES
 from posterity.portfolio.parts import Parts, flattened
 from posterity.portfolio.plan import Plan, entity_columns
 from posterity.portfolio.record import Record
 from posterity.portfolio.store import Draft, writing
-from posterity.portfolio.tables import FACTORS, PER_ENTITY, Layout, empty_rows
+from posterity.portfolio.tables import FACTORS, OPTIONAL, PER_ENTITY, Layout, empty_rows
 from posterity.portfolio.taught import Taught
 from posterity.portfolio.widths import widths
 
@@ -49,6 +50,7 @@ def merge(
         draft.table("entities.parquet", entities)
         for name in PER_ENTITY:
             _write_lists(draft, plan, parts, keys, name)
+        bound.write(draft, parts, keys)
         draft.table("factors.parquet", _factors(parts, keys))
         files = taught.write(draft, record.kept) if plan.fittable else {}
         draft.table(ledger.ROWS, ledger.rows_table(plan.panel))
@@ -80,7 +82,7 @@ def merge(
 def _single(table: pa.Table) -> pa.Table:
     """The columns with one value an entity."""
     return table.select(
-        [n for n in table.column_names if n not in PER_ENTITY and not n.startswith("factor_")]
+        [n for n in table.column_names if n not in (*PER_ENTITY, *OPTIONAL) and not n.startswith("factor_")]
     )
 
 
@@ -110,7 +112,8 @@ def _entities(
     columns["version"] = pa.array([record.version_of(e) for e in names], pa.int64())
     columns["update"] = pa.array([record.update_of(e) for e in names], pa.string())
     keys = [name for name in plan.panel.entity_columns if name != "entity"]
-    order = [*keys, *ABOUT, *DIAGNOSTICS, *shares, *PROVENANCE]
+    classes = plan.config.model.family.classifies
+    order = [*keys, *ABOUT, *DIAGNOSTICS, *shares, *(SCORES if classes else ()), *PROVENANCE]
     kinds: dict[str, pa.DataType] = {"method": pa.string(), "tried": pa.string(), "divergences": pa.int64()}
     every = {name: about[name] for name in about.column_names} | columns
     rows = about.num_rows
@@ -118,24 +121,32 @@ def _entities(
 
 
 def _write_lists(draft: Draft, plan: Plan, parts: Parts, keys: list[str], name: str) -> None:
-    pieces: Iterator[pa.Table] = (
-        flattened(table, name) for table in parts.ordered(keys) if name in table.column_names
-    )
-    first = next(pieces, None)
-    if first is None:
+    tables = [table for table in parts.ordered(keys) if name in table.column_names]
+    if not tables:
         draft.table(f"{name}.parquet", _no_rows(plan, name))
         return
-    with draft.stream(f"{name}.parquet", first.schema) as write:
-        write(first)
-        for piece in pieces:
-            write(piece.cast(first.schema))
+    # What an earlier version lent may lack a column that this one has.
+    widest = max(tables, key=lambda table: table.schema.field(name).type.value_type.num_fields)
+    schema = flattened(widest.slice(0, 1), name).schema
+    with draft.stream(f"{name}.parquet", schema) as write:
+        for table in tables:
+            write(_conformed(flattened(table, name), schema))
+
+
+def _conformed(piece: pa.Table, schema: pa.Schema) -> pa.Table:
+    """With the columns of a schema, in its order; those that are not there are missing values."""
+    columns = [
+        piece[field.name] if field.name in piece.column_names else pa.nulls(piece.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, names=schema.names).cast(schema)
 
 
 def _no_rows(plan: Plan, name: str) -> pa.Table:
     schema = plan.panel.table.schema
     text = {c for c in plan.description.columns if not _numeric(schema.field(c).type)}
     inputs = {c: pa.string() if c in text else pa.float64() for c in plan.description.columns}
-    layout = Layout(plan.config.intervals, plan.keep, plan.time_type)
+    layout = Layout(plan.config.intervals, plan.keep, plan.time_type, plan.config.abstain)
     return empty_rows(name, layout, inputs, compiled(plan.description).parameter_names)
 
 

@@ -14,6 +14,8 @@ from posterity.inference.fit import Seeds
 from posterity.models import Description, describe
 from posterity.panel import Panel, Rows, read
 from posterity.panel.reading import Source
+from posterity.portfolio.answering import answers_at
+from posterity.portfolio.classes import Answers
 from posterity.portfolio.entity import summarise
 from posterity.portfolio.predictive import predictive_draws
 from posterity.portfolio.seen import rows_before
@@ -37,6 +39,10 @@ def predict(
     `median`, `lower_P` and `upper_P` of a new observation, and the same with `expected_` before them of the
     curve itself, unless `expected` is false. Entities without a posterior give missing values. All stored
     draws are used, and at least 2,000 of them where an entity has many rows.
+
+    Of a Bernoulli or Categorical target also `predicted`, the most probable class, and `probability`, that
+    class's posterior predictive probability; with `abstain` in the configuration `abstained`, true where that
+    is below the threshold (Chow's reject option; see `posterity.portfolio.classes`).
 
     Where errors depend on the row before (`errors: ar1`), each row is predicted given the last observed row
     before the entity's first row in `rows`: forecasts fan out from the last observation instead of from the
@@ -84,6 +90,8 @@ def _entity(
     columns |= {name: rows.columns[name] for name in model.description.columns if name not in columns}
     columns["status"] = [about["status"]] * rows.n
     drawn = entity_draws(result, model, entity, rows)
+    if (found := entity_answers(result, model, entity, rows, drawn)) is not None:
+        columns |= found.columns(result.config.abstain)
     if drawn is not None:
         observed, curve = drawn
         columns |= summarise(observed, masses).columns("", masses)
@@ -98,17 +106,39 @@ def entity_draws(
     """Draws of new observations and of the expected curve (S, n) at an entity's rows, from its stored draws;
     None where it has no posterior. The same rows give the same draws.
     """
-    draws = result.entity_table("draws.parquet", entity)
-    if not draws.num_rows:
+    if (values := _stored(result, model, entity, rows)) is None:
         return None
     description = model.description
-    most = max(FEWEST, CELLS // max(rows.n, 1))
-    thin = slice(None, None, max(1, draws.num_rows // most))
-    values = np.column_stack([draws[name].to_numpy()[thin] for name in model.parameter_names])
     key = result.entity_row(entity)["fit_key"]
     rng = np.random.default_rng(Seeds.of(result.config.inference.seed, key).predict)
     last = rows_before(result, description, entity, rows) if description.context else None
     return predictive_draws(model, description.numbers, rows, values, rng, last)
+
+
+def entity_answers(
+    result: "Result",
+    model: CompiledModel,
+    entity: str,
+    rows: Rows,
+    drawn: tuple[Floats, Floats | None] | None,
+) -> Answers | None:
+    """The classes of an entity's rows, given what `entity_draws` gave there; None where the target is none,
+    or the entity has no posterior.
+    """
+    if drawn is None or not model.description.model.family.classifies:
+        return None
+    values = _stored(result, model, entity, rows)
+    return None if values is None else answers_at(model, model.description.numbers, rows, values, drawn)
+
+
+def _stored(result: "Result", model: CompiledModel, entity: str, rows: Rows) -> Floats | None:
+    """Stored draws of the parameters (S, P), thinned where rows are many; None where there are none."""
+    draws = result.entity_table("draws.parquet", entity)
+    if not draws.num_rows:
+        return None
+    most = max(FEWEST, CELLS // max(rows.n, 1))
+    thin = slice(None, None, max(1, draws.num_rows // most))
+    return np.column_stack([draws[name].to_numpy()[thin] for name in model.parameter_names])
 
 
 def described(result: "Result") -> Description:

@@ -112,6 +112,13 @@ class Result:
         return _frame(self.table("ledger.parquet"))
 
     @cached_property
+    def elbo(self) -> pd.DataFrame | None:
+        """One row an entity and window of steps: the bound that advi climbed; None where it did not run. The
+        curve of a joint model has no entity.
+        """
+        return _frame(self.table("elbo.parquet")) if self.has("elbo.parquet") else None
+
+    @cached_property
     def prior_draws(self) -> pd.DataFrame | None:
         """Draws from the declared prior, one column a scalar parameter; None where the run stored none."""
         return _frame(self.table("prior_draws.parquet")) if self.has("prior_draws.parquet") else None

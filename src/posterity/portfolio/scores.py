@@ -21,7 +21,8 @@ from posterity.inference.compiled import Floats, compiled
 from posterity.inference.fit import Seeds
 from posterity.panel import Panel, read
 from posterity.panel.reading import Source
-from posterity.portfolio.predict import described, entity_draws
+from posterity.portfolio.classes import SCORES
+from posterity.portfolio.predict import described, entity_answers, entity_draws
 
 if TYPE_CHECKING:
     from posterity.portfolio.result import Result
@@ -30,7 +31,9 @@ LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 """Quantile levels whose pinball losses are averaged: 5 %, 10 %, ..., 95 %."""
 SAME_ROW = ("origin", "horizon", "entity", "time")
 """Columns that say which forecast a score is about, where a table has them."""
-DISCRETE = frozenset({Support.COUNT, Support.POSITIVE_COUNT, Support.BINARY, Support.BINOMIAL})
+DISCRETE = frozenset(
+    {Support.COUNT, Support.POSITIVE_COUNT, Support.BINARY, Support.BINOMIAL, Support.CATEGORY}
+)
 """Supports on which draws fall onto what was observed."""
 
 
@@ -61,7 +64,8 @@ def score(result: "Result", rows: Source, *, intervals: Sequence[float] = (0.5, 
     is there.
 
     `rows` needs the entity columns, the time, the model's inputs and the target. Columns: the entity columns,
-    `entity`, `time`, `observed`, and those of `score_draws`. Rows of other entities are left out.
+    `entity`, `time`, `observed`, and those of `score_draws`; of classes also `predicted`, `probability`,
+    `correct` (1 or 0) and, where abstaining is configured, `abstained`. Rows of other entities are left out.
 
     Raises PanelError for rows that cannot be read, ConfigError for masses that are none.
     """
@@ -89,7 +93,10 @@ def score(result: "Result", rows: Source, *, intervals: Sequence[float] = (0.5, 
         draws, target = every[:, present], own.target[present]
         about = _about(panel, entity, None if own.time is None else own.time[present], len(target))
         scored = score_draws(target, draws, masses, uniform[present], discrete=support in DISCRETE)
-        tables.append(pd.DataFrame({**about, "observed": target, **scored}))
+        found = entity_answers(result, model, entity, own, drawn)
+        chosen = {} if found is None else _answered(found.columns(config.abstain), own.target)
+        told = {name: values[present] for name, values in chosen.items()}
+        tables.append(pd.DataFrame({**about, "observed": target, **scored, **told}))
     return pd.concat(tables, ignore_index=True) if tables else _none(panel, masses)
 
 
@@ -147,17 +154,25 @@ def quantiles(ordered: Floats, levels: Floats) -> Floats:
     return found
 
 
+def _answered(columns: dict[str, NDArray[Any]], observed: Floats) -> dict[str, NDArray[Any]]:
+    """The answers at rows (n,), and whether they are right."""
+    return columns | {"correct": (columns["predicted"] == observed).astype(np.float64)}
+
+
 def summary(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """Means over entities of each entity's mean, one row a group (`by` columns of the scores, none: all).
 
     Columns: those of `by`, `crps`, `crps_se`, `pinball`, `mae`, `coverage_P` and `coverage_P_se` for every
-    interval, `entities`, `rows`. A standard error over one entity is NaN.
+    interval, of classes `accuracy` and, where abstaining is configured, `answered` (the share that is) and
+    `accuracy_answered`, each with its `_se`; `entities`, `rows`. A standard error over one entity is NaN.
     """
     by = list(by)
     if missing := [name for name in by if name not in scores.columns]:
         raise ConfigError([f"by {missing[0]!r} is no column of the scores, which have {_listed(scores)}"])
     inside = [name for name in scores.columns if name.startswith("inside_")]
-    values = ["crps", "pinball", "absolute_error", *inside]
+    scores = _with_answers(scores)
+    answers = [name for name in SCORES if name in scores]
+    values = ["crps", "pinball", "absolute_error", *inside, *answers]
     grouped = scores.groupby(list(dict.fromkeys([*by, "entity"])), observed=True)
     each = grouped[values].mean().assign(rows=grouped.size()).reset_index()
     groups = each.groupby(by or np.zeros(len(each), dtype=np.int64), observed=True)
@@ -168,8 +183,23 @@ def summary(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     for name in inside:
         mass = name.removeprefix("inside_")
         columns |= {f"coverage_{mass}": means[name], f"coverage_{mass}_se": errors[name]}
+    for name in answers:
+        columns |= {name: means[name], f"{name}_se": errors[name]}
     found = pd.DataFrame({**columns, "entities": sizes, "rows": groups["rows"].sum()})
     return found.reset_index(drop=not by)
+
+
+def _with_answers(scores: pd.DataFrame) -> pd.DataFrame:
+    """With a row's part in `accuracy`, `answered` and `accuracy_answered`, which is missing where it has
+    none.
+    """
+    if "correct" not in scores:
+        return scores
+    found = scores.assign(accuracy=scores["correct"])
+    if "abstained" not in scores:
+        return found
+    sure = ~scores["abstained"].astype(bool)
+    return found.assign(answered=sure.astype(np.float64), accuracy_answered=found["correct"].where(sure))
 
 
 def compare(ours: pd.DataFrame, theirs: pd.DataFrame, score: str = "crps") -> Comparison:

@@ -25,6 +25,9 @@ UNKNOWN = "unknown"
 
 NUMBERS = ("mean", "median", "lower", "upper")
 """What is said of a new observation; missing where there is no posterior."""
+ANSWERS = ("predicted", "probability")
+"""What is said beside that of a target that is the number of a class; and whether there is an answer."""
+ABSTAINED = "abstained"
 
 _ROW = "row of the request"
 
@@ -52,7 +55,8 @@ class Server:
 
         `rows` needs the entity columns and the model's inputs. Columns: those, `status` (that of the fit, or
         `unknown`), then `mean`, `median`, `lower` and `upper` of a new observation, equal-tailed and of the
-        mass `interval`. Raises PanelError for rows that cannot be read, ConfigError for a mass that is none.
+        mass `interval`; of classes also `predicted`, `probability` and, where abstaining is configured,
+        `abstained`. Raises PanelError for rows that cannot be read, ConfigError for a mass that is none.
         """
         return self._thread.submit(self._predict, rows, interval).result()
 
@@ -77,16 +81,25 @@ class Server:
             raise PanelError(["there are no rows to predict"])
         given, names, order = self._ordered(rows)
         known = pd.Series(names).isin(self._entities).to_numpy()
-        found = {name: np.full(len(given), np.nan) for name in NUMBERS}
+        numbers = dict(zip(NUMBERS, _names(interval), strict=True)) | {name: name for name in self._answers}
+        found: dict[str, Any] = {name: np.full(len(given), np.nan) for name in numbers}
+        if self.result.config.abstain is not None:
+            found[ABSTAINED] = np.full(len(given), None, dtype=object)
         status = np.full(len(given), UNKNOWN, dtype=object)
         if known.any():
             table = predict(self.result, given[known], interval, expected=False)
             status[known] = table["status"].to_numpy()
-            for name, theirs in zip(NUMBERS, _names(interval), strict=True):
+            for name, theirs in numbers.items():
                 if theirs in table:
                     found[name][known] = table[theirs].to_numpy(dtype=np.float64, na_value=np.nan)
+            if ABSTAINED in found and ABSTAINED in table:
+                found[ABSTAINED][known] = table[ABSTAINED].to_numpy(dtype=object)
         out = given.assign(status=status, **found)
         return out.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+
+    @property
+    def _answers(self) -> tuple[str, ...]:
+        return ANSWERS if self.result.config.model.family.classifies else ()
 
     def _ordered(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, Any, Any]:
         """The needed columns in the order of `predict`, the entity of each row, and where it came from."""

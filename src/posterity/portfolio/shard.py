@@ -95,8 +95,10 @@ def part_of(fits: Sequence[EntityFit], model: CompiledModel, layout: Layout) -> 
         "intervals": tables.interval_rows,
         "draws": tables.draw_rows,
     }
+    every = {"elbo": [tables.elbo_rows(f) for f in fits]}
     for name, make in makers.items():
-        made = [make(f, model, layout) if isinstance(f.outcome, Posterior) else None for f in fits]
+        every[name] = [make(f, model, layout) if isinstance(f.outcome, Posterior) else None for f in fits]
+    for name, made in every.items():
         counts[name] = np.array([0 if t is None else t.num_rows for t in made])
         found = [t for t in made if t is not None]
         if found:

@@ -7,24 +7,29 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from posterity.config.abstain import Abstain
 from posterity.config.schema import percent
 from posterity.inference.compiled import CompiledModel
 from posterity.inference.posterior import Failure, Floats, Posterior
-from posterity.portfolio.entity import EntityFit, Summary, summarise
+from posterity.portfolio.classes import SCORES
+from posterity.portfolio.entity import EntityFit, Summary, counted, summarise
 
 PER_ENTITY = ("parameters", "intervals", "draws")
 """Tables with several rows an entity; the others have one."""
+OPTIONAL = ("elbo",)
+"""More of these, only of fits that have something to put there."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What decides the columns: the masses of the intervals, how many draws are stored, and the type of
-    time.
+    """What decides the columns: the masses of the intervals, how many draws are stored, the type of time, and
+    of classes whether and when there is no answer.
     """
 
     intervals: tuple[float, ...]
     keep: int
     time: pa.DataType
+    abstain: Abstain | None = None
 
 
 def entity_rows(fits: Sequence[EntityFit], layout: Layout) -> pa.Table:
@@ -66,7 +71,16 @@ def entity_rows(fits: Sequence[EntityFit], layout: Layout) -> pa.Table:
     for i, mass in enumerate(layout.intervals):
         coverage = [None if f.coverage is None else float(f.coverage[i]) for f in fits]
         columns[f"coverage_{percent(mass)}"] = column(coverage, number)
+    scores = [_answered(f, layout) for f in fits]
+    for name in SCORES if any(scores) else ():
+        columns[name] = column([s.get(name) for s in scores], number)
     return pa.table(columns)
+
+
+def _answered(fit: EntityFit, layout: Layout) -> dict[str, float | None]:
+    """What the answers of a fit are worth on its own rows; empty where it gives none."""
+    target = counted(fit.work)[fit.work.context :]
+    return {} if fit.answers is None else fit.answers.scores(target, layout.abstain)
 
 
 def parameter_rows(fit: EntityFit, model: CompiledModel, layout: Layout) -> pa.Table:
@@ -97,6 +111,7 @@ def interval_rows(fit: EntityFit, model: CompiledModel, layout: Layout) -> pa.Ta
     columns |= {"observed": rows.target, **fit.predictive.columns("", layout.intervals)}
     expected = (fit.expected or fit.predictive).columns("expected_", layout.intervals)
     columns |= expected if fit.expected else dict.fromkeys(expected, pa.nulls(rows.n, pa.float64()))
+    columns |= fit.answers.columns(layout.abstain) if fit.answers else {}
     return pa.table(columns)
 
 
@@ -113,6 +128,12 @@ def draw_rows(fit: EntityFit, model: CompiledModel, layout: Layout) -> pa.Table:
     }
     columns |= {name: chosen[:, i] for i, name in enumerate(model.parameter_names)}
     return pa.table(columns)
+
+
+def elbo_rows(fit: EntityFit) -> pa.Table | None:
+    """One row a point of the bound's curve; None where nothing climbed one."""
+    curve = fit.outcome.elbo if isinstance(fit.outcome, Posterior) else None
+    return None if curve is None else pa.table({"step": curve.steps, "elbo": curve.elbo})
 
 
 def empty_rows(

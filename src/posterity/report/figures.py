@@ -1,10 +1,12 @@
-"""The figures of learning, by name: each from a result, or None where it has nothing to show."""
+"""Figures of some results, by name: each from a result, or None where it has nothing to show."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from posterity.portfolio.result import Result
+from posterity.report.abstain import abstain_png, abstain_view
 from posterity.report.conflict import conflict_png, conflict_view
+from posterity.report.elbo import elbo_png, elbo_view
 from posterity.report.learned import population_view
 from posterity.report.lines_of_transfer import transfer_view
 from posterity.report.population import population_png
@@ -30,3 +32,9 @@ LEARNING: Mapping[str, Figure] = MappingProxyType(
         "conflict": _drawn(conflict_view, conflict_png),
     }
 )
+"""Of results with transferred priors."""
+
+KINDS: Mapping[str, Figure] = MappingProxyType(
+    {"elbo": _drawn(elbo_view, elbo_png), "abstain": _drawn(abstain_view, abstain_png)}
+)
+"""Of variational methods, and of targets that are classes."""

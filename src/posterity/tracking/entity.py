@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from posterity.portfolio.classes import SCORES
 from posterity.portfolio.result import Result
 from posterity.tracking import names
 from posterity.tracking.origin import Origin
@@ -25,6 +26,7 @@ METRICS = (
     "conflict_p",
     "vague_weight",
     "actionable_width",
+    *SCORES,
 )
 _TAGS = ("entity", "status", "reason", "method", "role", "prior", "actionable", "fit_key", "parent_fit_key")
 _PARAMS = ("entity", "method", "role", "prior", "first_time", "last_time")

@@ -5,7 +5,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class MemoryTracker:
     runs: dict[str, Run] = field(default_factory=dict)
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     used: dict[str, list[Dataset]] = field(default_factory=dict)
+    curves: dict[tuple[str, str], tuple[tuple[int, float], ...]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def prepare(self) -> str:
@@ -75,6 +76,24 @@ class MemoryTracker:
                 params={**run.params, **cut},
                 tags={**run.tags, **{k: names.tag(v) for k, v in (tags or {}).items()}},
             )
+
+    def log_curve(self, run_id: str, name: str, points: Sequence[tuple[int, float]]) -> None:
+        """See `Tracker`."""
+        _check_key(name)
+        with self._lock:
+            run = self.get(run_id)
+            known = {*self.curves.get((run_id, name), ()), *((int(s), float(v)) for s, v in points)}
+            self.curves[run_id, name] = tuple(sorted(known))
+            if known:
+                self.runs[run_id] = replace(
+                    run, metrics={**run.metrics, name: self.curves[run_id, name][-1][1]}
+                )
+
+    def curve(self, run_id: str, name: str) -> tuple[tuple[int, float], ...]:
+        """See `Tracker`."""
+        run = self.get(run_id)
+        single = ((0, run.metrics[name]),) if name in run.metrics else ()
+        return self.curves.get((run_id, name), single)
 
     def attach(self, run_id: str, path: Path, folder: str = "") -> None:
         """See `Tracker`."""

@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -105,6 +105,21 @@ class MlflowTracker:
                     params=[t for t in batch if isinstance(t, Param)],
                     tags=[t for t in batch if isinstance(t, RunTag)],
                 )
+
+    def log_curve(self, run_id: str, name: str, points: Sequence[tuple[int, float]]) -> None:
+        """See `Tracker`."""
+        at = now()
+        values = [Metric(name, float(value), at, int(step)) for step, value in points]
+        with self.told(f"run {run_id} did not take the curve of {name}"):
+            for start in range(0, len(values), _METRICS):
+                self.client.log_batch(run_id, metrics=values[start : start + _METRICS])
+
+    def curve(self, run_id: str, name: str) -> tuple[tuple[int, float], ...]:
+        """See `Tracker`."""
+        with self.told(f"run {run_id} could not be read"):
+            self.client.get_run(run_id)
+            found = self.client.get_metric_history(run_id, name)
+        return tuple(sorted((m.step, m.value) for m in found))
 
     def attach(self, run_id: str, path: Path, folder: str = "") -> None:
         """See `Tracker`."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from posterity.portfolio.result import Result
 from posterity.report.diagnostics import diagnostics_png
-from posterity.report.figures import LEARNING
+from posterity.report.figures import KINDS, LEARNING
 from posterity.report.multiples import multiples_png
 from posterity.report.view import PortfolioView, entity_views
 from posterity.report.worst import worst_entities, worst_png
@@ -49,6 +49,7 @@ _FILES = (
     "rows.parquet",
     "ledger.parquet",
     "history.parquet",
+    "elbo.parquet",
 )
 
 
@@ -64,9 +65,10 @@ def params(result: Result) -> dict[str, str]:
 def metrics(result: Result) -> dict[str, float]:
     """Counts, shares and the worst of each diagnostic, under the names that entity runs use for their own.
 
-    rhat and khat: largest; ess and bfmi: smallest; divergences and n_rows: sums; coverage and mae: means over
-    rows; seconds: wall clock, `seconds_fitting`: sum over entities. `learning.metrics` says what is told of
-    populations and transferred priors, `refits.metrics` what is told of versions.
+    rhat and khat: largest; ess and bfmi: smallest; divergences and n_rows: sums; coverage, mae, accuracy and
+    the share answered: means over rows; seconds: wall clock, `seconds_fitting`: sum over entities.
+    `learning.metrics` says what is told of populations and transferred priors, `refits.metrics` what is told
+    of versions.
     """
     table = result.entities
     total = max(len(table), 1)
@@ -81,10 +83,19 @@ def metrics(result: Result) -> dict[str, float]:
     rows = table["n_rows"].to_numpy(dtype=np.float64)
     for name in (*coverages(result), "mae"):
         found[name] = _weighted(_column(table, name), rows)
+    found |= _answers(table, rows)
     found |= {"n_rows": rows.sum(), "seconds": result.manifest.seconds}
     found["seconds_fitting"] = _finite(table, "seconds").sum()
     more = {**learning.metrics(result), **refits.metrics(result), **chained.metrics(result)}
     return {**numbers(found), **more}
+
+
+def _answers(table: pd.DataFrame, rows: NDArray[np.float64]) -> dict[str, float | None]:
+    """Means over rows of what answers are worth; accuracy among the answered is one over answered rows."""
+    answered = _column(table, "answered")
+    among = _weighted(_column(table, "accuracy_answered"), rows * np.nan_to_num(answered))
+    plain = {name: _weighted(_column(table, name), rows) for name in ("accuracy", "answered")}
+    return {**plain, "accuracy_answered": among}
 
 
 def methods(result: Result) -> Mapping[str, int]:
@@ -164,7 +175,7 @@ def write_figures(result: Result, view: PortfolioView, folder: Path) -> tuple[st
         "entities.png": lambda: multiples_png(
             list(entity_views(result, worst, marginals=False)), f"{result.name}: entities to look at first"
         ),
-        **{f"{name}.png": partial(draw, result) for name, draw in LEARNING.items()},
+        **{f"{name}.png": partial(draw, result) for name, draw in {**LEARNING, **KINDS}.items()},
     }
     problems = []
     for name, make in makers.items():

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from posterity.errors import ResultError
 from posterity.portfolio.result import Result, open_result
 from posterity.report.animation import animation, gif
+from posterity.report.elbo import elbo_png, elbo_view
 from posterity.report.entity import entity_png
 from posterity.report.frames import versions
 from posterity.report.view import entity_view
@@ -123,6 +124,12 @@ def _figure(result: Result, entity: str, folder: Path) -> None:
     (folder / "figure.png").write_bytes(entity_png(entity_view(result, entity)))
 
 
+def _elbo(result: Result, entity: str, folder: Path) -> None:
+    """The bound that the entity's own optimisation climbed."""
+    if (view := elbo_view(result, entity)) is not None:
+        (folder / "elbo.png").write_bytes(elbo_png(view))
+
+
 def _animation(result: Result, entity: str, folder: Path) -> None:
     """The versions of an entity that this refit updated."""
     own = result.entity_row(entity).get("version")
@@ -166,6 +173,7 @@ def _csv(table: pa.Table, path: Path) -> None:
 
 _MAKERS: dict[str, Callable[[Result, str, Path], None]] = {
     "figure.png": _figure,
+    "elbo.png": _elbo,
     "animation.gif": _animation,
     "intervals.csv": _intervals,
     "parameters.csv": _parameters,

@@ -11,6 +11,7 @@ from posterity.report.view import portfolio_view
 from posterity.tracking import learning, portfolio, refits
 from posterity.tracking.address import Address, fragment, resolve
 from posterity.tracking.connect import connect
+from posterity.tracking.elbo import log_elbo
 from posterity.tracking.entity import EntityRun, describe
 from posterity.tracking.lifetime import context, started
 from posterity.tracking.memory import now
@@ -102,6 +103,7 @@ class _Recorder:
                     params=portfolio.params(result),
                     tags={**portfolio.tags(result, origin), **version, **tags},
                 )
+                log_elbo(self.tracker, self.run_id, result)
                 self.tracker.use(self.run_id, portfolio.dataset(result, origin, source))
                 for path, target in portfolio.files(result, traces):
                     self.tracker.attach(self.run_id, path, target)
@@ -176,6 +178,7 @@ class _Recorder:
         child = self.tracker.open(NewRun(run.name, tags, self.run_id, began))
         try:
             self.tracker.log(child, metrics=run.metrics, params=run.params)
+            log_elbo(self.tracker, child, self.result, run.entity)
             if files.folder.is_dir():
                 self.tracker.attach(child, files.folder)
         except BaseException:

@@ -93,6 +93,12 @@ class Tracker(Protocol):
     ) -> None:
         """Add finite metrics, params and tags, in as few requests as limits allow."""
 
+    def log_curve(self, run_id: str, name: str, points: Sequence[tuple[int, float]]) -> None:
+        """Add a finite metric at several steps, which a chart draws as a curve; its value is the last one."""
+
+    def curve(self, run_id: str, name: str) -> Sequence[tuple[int, float]]:
+        """Steps and values of a metric, in their order; none for a name that was not logged."""
+
     def attach(self, run_id: str, path: Path, folder: str = "") -> None:
         """Store a file, or what a folder holds, in the `folder` of the run's artifacts."""
 

@@ -14,77 +14,39 @@ from pytensor.graph.replace import vectorize_graph
 
 from posterity.config.schema import Inference
 from posterity.errors import ModelError
+from posterity.inference.advi import LARGEST, START_SD, too_many
+from posterity.inference.elbo import curve
+from posterity.inference.joint.certificate import khat
 from posterity.inference.joint.draws import JointDraws
 from posterity.inference.posterior import Floats
+from posterity.inference.settling import RATES, Settling
 from posterity.models.joint import SD, JointModel
-
-RATES = (0.05, 0.01, 0.002)
-"""Learning rates of Adam, each until the bound has settled: a constant one leaves the optimum noisy (Dhaka et
-al., NeurIPS 2020).
-"""
-WINDOW = 500
-"""Steps whose bounds are averaged before they are compared."""
-PATIENCE = 2
-"""Comparisons in a row without progress that make a bound settled."""
-SETTLED = 1e-5
-"""No progress: the smoothed bound rose by less than this share, or by less than its own noise..."""
-QUIET = 0.01
-"""... unless the noise is more than this share, as far from the optimum, where it says nothing."""
-START_SD = 0.1
-LARGEST = 2_000
-"""Unknowns for which a full covariance is still in reach: it has half their square of numbers."""
-
-
-class _Settling:
-    """Watches the bound: lowers the learning rate whenever it settles, and stops after the last rate."""
-
-    def __init__(self, rate: Any, rates: Sequence[float]) -> None:
-        self._rate, self._left = rate, list(rates)
-        self._since, self._calm = 0, 0
-        self.settled = False
-        self.change = np.inf
-        rate.set_value(self._left.pop(0))
-
-    def __call__(self, _: Any, losses: Floats, step: int) -> None:
-        if step % WINDOW or step - self._since < 2 * WINDOW:
-            return
-        last, before = losses[step - WINDOW : step], losses[step - 2 * WINDOW : step - WINDOW]
-        size = max(abs(float(last.mean())), 1.0)
-        noise = 2 * float(np.hypot(last.std(), before.std())) / np.sqrt(WINDOW) / size
-        self.change = float(before.mean() - last.mean()) / size
-        self._calm = self._calm + 1 if self.change < max(SETTLED, noise) and noise < QUIET else 0
-        if self._calm < PATIENCE:
-            return
-        if not self._left:
-            self.settled = True
-            raise StopIteration
-        self._rate.set_value(self._left.pop(0))
-        self._since, self._calm = step, 0
 
 
 def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, workers: int) -> JointDraws:
     """Independent draws from the Gaussian closest in Kullback-Leibler divergence, diagonal for `advi`.
 
     A full one begins at the diagonal one, with smaller steps: so many numbers of it move at once.
-    `inference.steps` is the maximum; where the bound has not settled by then, a reason says so.
+    `inference.steps` is the maximum; where the bound has not settled by then, a reason says so. k̂ compares
+    the Gaussian with the exact density of all rows and entities; draws are left as they are, whatever it
+    says.
     """
     begin = time.perf_counter()
     del workers  # one process: a step depends on the one before
     size = sum(int(np.prod(v.shape)) for v in joint.model.initial_point().values())
     full = inference.method == "fullrank_advi"
     if full and size > LARGEST:
-        raise ModelError(
-            f"inference.method: fullrank_advi on {size:,} unknowns would need {size * (size + 1) // 2:,} "
-            f"numbers for their covariance, which is out of reach beyond {LARGEST:,} unknowns; use advi"
-        )
+        raise ModelError(too_many(size))
     first, second = (int(word) for word in seed.generate_state(2))
     with joint.model:
         try:
             approximation, watch = _settled(_narrow(joint, first), RATES, inference.steps)
+            losses = approximation.hist
             if full:
                 # Half of size² numbers move at every step, so each may move but a little.
                 rates = [r / size for r in RATES]
                 approximation, watch = _settled(_full(approximation, first), rates, inference.steps)
+                losses = np.concatenate([losses, approximation.hist])
         except FloatingPointError as error:
             raise ModelError(
                 f"inference.method: {inference.method} met a density that is not finite: "
@@ -92,30 +54,32 @@ def fit(joint: JointModel, inference: Inference, seed: np.random.SeedSequence, w
             ) from error
     drawn = approximation.sample_dict_fn(inference.draws * inference.chains, random_seed=second)
     name = inference.method
-    steps = len(approximation.hist)
-    why = (
-        f"{name} stopped after {steps:,} steps before its bound settled (the last change was "
-        f"{watch.change:.1g} of it); raise inference.steps"
-    )
     return JointDraws(
         method=f"joint {name}",
         draws=_chains(_named(joint, drawn), inference.chains),
         seconds=time.perf_counter() - begin,
-        reasons=() if watch.settled else (why,),
-        facts={"steps": steps},
+        khat=khat(joint, approximation, drawn),
+        reasons=watch.unsettled(name, len(losses)),
+        elbo=curve(losses),
     )
 
 
-def _settled(method: Any, rates: Sequence[float], steps: int) -> tuple[Any, _Settling]:
+def _settled(method: Any, rates: Sequence[float], steps: int) -> tuple[Any, Settling]:
     rate = pytensor.shared(np.float64(rates[0]), name="learning_rate")
-    watch = _Settling(rate, rates)
+    watch = Settling(rates)
+
+    def look(_: Any, losses: Floats, step: int) -> None:
+        if watch.look(losses, step):
+            raise StopIteration
+        rate.set_value(watch.rate)
+
     optimizer = pm.adam(learning_rate=rate)
     # PyMC announces that it was interrupted, which here is how a fit ends.
     talk = logging.getLogger("pymc.variational.inference")
     before = talk.level
     talk.setLevel(logging.WARNING)
     try:
-        fitted = method.fit(steps, callbacks=[watch], progressbar=False, obj_optimizer=optimizer)
+        fitted = method.fit(steps, callbacks=[look], progressbar=False, obj_optimizer=optimizer)
     finally:
         talk.setLevel(before)
     return fitted, watch

@@ -1,10 +1,11 @@
 """Draws from a joint posterior, and what one entity's part of them says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from posterity.inference.elbo import Curve
 from posterity.inference.nuts import diagnose
 from posterity.inference.posterior import Diagnostics, Floats
 
@@ -14,7 +15,8 @@ class JointDraws:
     """C chains of S draws of a joint model's variables, each (C, S, ...), by name.
 
     `reasons` are sentences that flag every entity: an optimiser that did not settle. `energy` (C, S) is there
-    for Markov chains, `khat` for importance samples; draws of the other methods are independent.
+    for Markov chains, `khat` for importance samples and what was compared with the density, `elbo` is the
+    bound that a variational method climbed; draws of methods other than nuts are independent.
     """
 
     method: str
@@ -24,7 +26,7 @@ class JointDraws:
     energy: Floats | None = None
     khat: float = np.nan
     reasons: tuple[str, ...] = ()
-    facts: Mapping[str, float] = field(default_factory=dict)
+    elbo: Curve | None = None
 
     def diagnostics(self, parameters: Floats) -> Diagnostics:
         """Diagnostics of some parameters (C, S, P): of the chains, or those of independent draws."""

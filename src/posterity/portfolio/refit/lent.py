@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from posterity.config.schema import percent
 from posterity.portfolio.parts import flattened
 from posterity.portfolio.result import Result
-from posterity.portfolio.tables import FACTORS, PER_ENTITY
+from posterity.portfolio.tables import FACTORS, OPTIONAL, PER_ENTITY
 
 _OWN = (
     *("role", "n_rows", "first_time", "last_time", "prior", "version", "update", "parent_fit_key"),
@@ -35,7 +35,7 @@ def lent(result: Result, entities: Sequence[str], reasons: Mapping[str, str]) ->
     at = pc.index_in(names.combine_chunks(), factors["entity"].combine_chunks())
     for name in FACTORS.names:
         rows = rows.append_column(f"factor_{name}", factors[name].take(at))
-    for name in PER_ENTITY:
+    for name in (*PER_ENTITY, *(n for n in OPTIONAL if result.has(f"{n}.parquet"))):
         rows = rows.append_column(name, listed(result.table(f"{name}.parquet"), names))
     return rows.combine_chunks()
 
@@ -114,4 +114,14 @@ def _scores(rows: pa.Table, offsets: NDArray[np.int32], intervals: Sequence[floa
         name = percent(mass)
         low, high = rows[f"lower_{name}"].to_numpy(), rows[f"upper_{name}"].to_numpy()
         found[f"coverage_{name}"] = mean(((low <= observed) & (observed <= high)).astype(np.float64))
+    if "predicted" in rows.column_names:
+        right = (rows["predicted"].to_numpy() == observed).astype(np.float64)
+        found["accuracy"] = mean(right)
+        if "abstained" in rows.column_names:
+            sure = 1.0 - rows["abstained"].to_numpy(zero_copy_only=False).astype(np.float64)
+            answered = np.add.reduceat(sure, offsets[:-1])
+            found["answered"] = mean(sure)
+            with np.errstate(invalid="ignore"):  # nobody answered: nothing to be right about
+                share = np.add.reduceat(sure * right, offsets[:-1]) / answered
+            found["accuracy_answered"] = pa.array(share, pa.float64(), mask=answered == 0)
     return found

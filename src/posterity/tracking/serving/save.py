@@ -22,7 +22,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 import posterity
 from posterity.portfolio.manifest import MANIFEST
 from posterity.portfolio.result import Result
-from posterity.portfolio.serving import NUMBERS, example, inputs
+from posterity.portfolio.serving import ABSTAINED, ANSWERS, NUMBERS, example, inputs
 from posterity.tracking.serving import FOLDER
 
 _CODE = Path(__file__).with_name("portfolio_model.py")
@@ -68,6 +68,10 @@ def signature(result: Result) -> ModelSignature:
         ColSpec(DataType.string, "status"),
         *(ColSpec(DataType.double, name, required=False) for name in NUMBERS),
     ]
+    if result.config.model.family.classifies:
+        told += [ColSpec(DataType.double, name, required=False) for name in ANSWERS]
+    if result.config.abstain is not None:
+        told.append(ColSpec(DataType.boolean, ABSTAINED, required=False))
     interval = ParamSpec("interval", DataType.double, 0.9)
     return ModelSignature(Schema(taken), Schema(told), ParamSchema([interval]))
 
