@@ -26,7 +26,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
     pq.write_table(
         panel.filter(pc.is_in(name, pc.cast(ENTITIES, "string"))), desk / "data" / "adoption.parquet"
     )
-    for name in ("adoption_truth", "launches", "dose_response", "choices", "assay", "visits"):
+    for name in ("adoption_truth", "launches", "dose_response", "choices", "assay", "visits", "trends"):
         shutil.copy(checkout / "data" / f"{name}.parquet", desk / "data")
     for name in ("potency", "toxicity"):
         panel = pq.read_table(checkout / "data" / f"{name}.parquet")

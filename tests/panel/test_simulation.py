@@ -7,7 +7,7 @@ from scipy import stats
 
 from posterity.panel import read
 from posterity.panel.assays import potency, toxicity
-from posterity.panel.simulation import adoption, assay, choices, dose_response, visits
+from posterity.panel.simulation import adoption, assay, choices, dose_response, trends, visits
 
 
 def test_the_demo_panel_is_whole():
@@ -120,6 +120,24 @@ def test_the_shipped_choices_are_what_the_simulation_gives(checkout):
     panel, truth = choices()
     assert pq.read_table(checkout / "data" / "choices.parquet").equals(panel)
     assert pq.read_table(checkout / "data" / "choices_truth.parquet").equals(truth)
+
+
+def test_the_shipped_trends_are_what_the_simulation_gives(checkout):
+    panel, truth = trends()
+    assert pq.read_table(checkout / "data" / "trends.parquet").equals(panel)
+    assert pq.read_table(checkout / "data" / "trends_truth.parquet").equals(truth)
+
+
+def test_trends_follow_the_truth():
+    table, truth = trends(300, 60)
+    reading = table["reading"].to_numpy().reshape(300, 60)
+    value = truth["value"].to_numpy().reshape(300, 72)
+    assert np.std(reading - value[:, :60]) == pytest.approx(0.3, rel=0.02)
+    # The common half of the variance is one function, so what sites have of their own is the other half.
+    own = value - value.mean(axis=0)
+    own = own - own.mean(axis=1, keepdims=True)
+    far = np.mean((own[:, 60] - own[:, 0]) ** 2) / 2
+    assert far == pytest.approx(0.5, rel=0.2)
 
 
 def test_choices_follow_the_truth():

@@ -268,12 +268,16 @@ def schema() -> int:
 
 @app.command
 def simulate(
-    panel: Literal["adoption", "dose-response", "choices", "assay", "potency", "toxicity", "visits"],
+    panel: Literal[
+        "adoption", "dose-response", "choices", "assay", "potency", "toxicity", "visits", "trends"
+    ],
     *,
     out: Annotated[Path, Parameter(help="Folder for PANEL.parquet and PANEL_truth.parquet.")],
     products: Annotated[int, Parameter(help="adoption: products, each in every region.")] = 24,
     regions: Annotated[int, Parameter(help="adoption: regions.")] = 5,
-    weeks: Annotated[int | None, Parameter(help="adoption (52) and choices (26): rows an entity.")] = None,
+    weeks: Annotated[
+        int | None, Parameter(help="adoption (52), choices (26), trends (104): rows an entity.")
+    ] = None,
     shops: Annotated[int | None, Parameter(help="choices (12) and visits (3): shops.")] = None,
     groups: Annotated[int, Parameter(help="dose-response: groups, each with a curve.")] = 3_000,
     rows: Annotated[
@@ -298,6 +302,8 @@ def simulate(
     elif panel in ("potency", "toxicity"):
         make = assays.potency if panel == "potency" else assays.toxicity
         table, truth = make(compounds, seed=seed)
+    elif panel == "trends":
+        table, truth = simulation.trends(weeks=weeks or 104, seed=seed)
     else:
         table, truth = simulation.dose_response(groups, rows or 134, seed)
     name = panel.replace("-", "_")

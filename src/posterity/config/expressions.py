@@ -2,7 +2,7 @@
 
 Allowed: numbers, names, + - * / **, unary minus, one comparison at a time, calls of `FUNCTIONS`, and
 subscripts of vector parameters: `z[school]` (the row's level of a column), `beta[0]` or `beta['slope']`,
-`z[school, year]` for two dims.
+`z[school, year]` for two dims. One function more, with named arguments, is `smooth` (`smooths.py`).
 """
 
 import ast
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from posterity.config import smooths
 from posterity.config.curves import BUILTIN_CURVES
 from posterity.config.words import MAX_INTEGER, listed, meant, quoted
 from posterity.errors import ConfigError, Problem
@@ -93,6 +94,10 @@ def examine(text: str) -> tuple[ast.Expression | None, list[str]]:
     if "#" in text and text.count("#") != sum(s.count("#") for s in strings if isinstance(s, str)):
         return None, ["'#' would hide the rest of the expression; leave it out"]
     flaws = [f"{_place(line, start, node)}{flaw}" for node, flaw in _check(tree.body)]
+    if len(smooths.calls(tree)) > 1:
+        flaws.append(
+            "smooth stands here twice; give each a quantity of its own, after which its parameters are named"
+        )
     return tree, flaws
 
 
@@ -181,7 +186,11 @@ def _comparison(node: ast.Compare) -> Iterator[tuple[ast.AST, str]]:
 
 
 def _call(node: ast.Call) -> Iterator[tuple[ast.AST, str]]:
+    known = (*FUNCTIONS, smooths.NAME)
     match node.func:
+        case ast.Name(id=smooths.NAME):
+            yield from smooths.flaws(node)
+            return
         case ast.Name(id=name) if name in FUNCTIONS:
             wanted = FUNCTIONS[name]
             if len(node.args) != wanted or node.keywords:
@@ -194,11 +203,11 @@ def _call(node: ast.Call) -> Iterator[tuple[ast.AST, str]]:
                 f"{name} is a curve; write `function: {name}` as a quantity of its own and use that here",
             )
         case ast.Name(id=name):
-            yield node, f"no function {name!r}; allowed: {listed(FUNCTIONS)}{meant(name, FUNCTIONS)}"
+            yield node, f"no function {name!r}; allowed: {listed(known)}{meant(name, known)}"
         case ast.Attribute(attr=name) if name in FUNCTIONS:
             yield node, f"write {name}(...) without a module in front"
         case _:
-            yield node, f"only named functions can be called: {listed(FUNCTIONS)}"
+            yield node, f"only named functions can be called: {listed(known)}"
     for argument in node.args:
         yield from _check(argument)
 
@@ -285,6 +294,8 @@ def _syntax(line: str, error: SyntaxError) -> str:
     reason = (error.msg or "invalid syntax").removesuffix(". Perhaps you forgot a comma?")
     if "invalid syntax" in reason or "invalid decimal literal" in reason:
         reason += ", as in `top * (1 - exp(-rate * week))`; multiplication needs a *"
-    if "=" in line.replace("==", "").replace("<=", "").replace(">=", "").replace("!=", ""):
+    if smooths.NAME not in line and "=" in line.replace("==", "").replace("<=", "").replace(">=", "").replace(
+        "!=", ""
+    ):
         reason = "'=' is not allowed; the quantity's name stands before the colon"
     return f"{place}{reason}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from posterity.config import families, legacy, names, shape
+from posterity.config import families, legacy, names, shape, smooth_names
 from posterity.config.findings import MAX_FINDINGS, Finding, dotted
 from posterity.config.positions import Document, read
 from posterity.config.schema import Config
@@ -79,6 +79,7 @@ def _build(document: Document, name: str | None) -> Config:
 def _across(value: dict[str, Any], found: list[Finding]) -> list[Finding]:
     """What spans sections, without repeating what has been said of the same place."""
     wrong = {finding.path for finding in found}
+    value = smooth_names.spelt_out(value)
     model = value.get("model")
     more = list(islice(families.findings(model), MAX_FINDINGS)) if isinstance(model, dict) else []
     more += names.findings(value, wrong | {finding.path for finding in more})

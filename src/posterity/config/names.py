@@ -22,6 +22,7 @@ from posterity.config import (
     references,
     regression,
     scale,
+    smooth_names,
     variables,
     weights,
 )
@@ -54,6 +55,7 @@ def findings(value: Raw, wrong: set[Path]) -> list[Finding]:
         weights.findings(mapping(model.get("likelihood")), scope, together),
         references.findings(model, scope),
         regression.findings(scope),
+        smooth_names.findings(model, scope),
         history.findings(scope, together),
         scale.findings(data, model, scope),
         _keep(mapping(value.get("inference"))),

@@ -28,6 +28,7 @@ from posterity.config.priors import (
 )
 from posterity.config.promotion import OpenShare, Promotion
 from posterity.config.scale import Scale
+from posterity.config.smooths import Smooth, found_in
 from posterity.config.transfer import Share, Transfer
 
 Label = Annotated[int | str, Field(union_mode="left_to_right")]
@@ -101,6 +102,13 @@ class Model(Section):
             return self.build.family
         assert self.likelihood is not None
         return DISTRIBUTIONS[self.likelihood.dist]
+
+    @property
+    def smooths(self) -> Mapping[str, Smooth]:
+        """Smooth functions by the quantity that holds them."""
+        texts = {name: quantity.expression for name, quantity in self.quantities.items()}
+        found = {name: found_in(text) for name, text in texts.items() if text is not None}
+        return {name: smooth for name, smooth in found.items() if smooth is not None}
 
     @property
     def nested(self) -> Mapping[str, PriorSpec]:

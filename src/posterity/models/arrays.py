@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posterity.config.formula import parse
+from posterity.config.smooths import Smooth
 from posterity.errors import PanelError
-from posterity.models import design, history
+from posterity.models import design, history, smooths
 from posterity.models.build import GAP, PREVIOUS, TARGET, WEIGHT, index_name
 from posterity.models.description import Description
 from posterity.panel import Rows
@@ -16,7 +17,8 @@ from posterity.panel import Rows
 def arrays(
     description: Description, rows: Rows, weights: NDArray[np.float64] | None = None
 ) -> dict[str, NDArray[Any]]:
-    """Every data input of the model by name, each of shape (n,); `weights` (n,) are 1 where there are none.
+    """Every data input of the model by name, each of shape (n,), the bases of smooths (n, m); `weights` (n,)
+    are 1 where there are none.
 
     A missing target (rows to predict) is given as zeros: only its length is used then. Rows must be in time
     order where errors depend on the row before; the first row has gap 0, which the likelihood reads as "no
@@ -50,6 +52,12 @@ def alone(description: Description, rows: Rows) -> dict[str, NDArray[Any]]:
     for name, quantity in description.formulas.items():
         read = {c: scaled(rows.columns[c], scales.get(c)) for c in parse(quantity.formula or "").columns}
         found |= design.inputs(name, quantity, read, rows.n)
+    for name, smooth in description.smooths.items():
+        outside, sentence = beyond_edges(name, smooth, found[smooth.column])
+        if outside.any():
+            first = rows.columns[smooth.column][outside][0]
+            raise PanelError([f"{sentence} {outside.sum():,} of {rows.n:,} rows (first: {first:g})"])
+        found[smooths.input_name(name)] = smooths.basis(smooth, found[smooth.column])
     own = None if rows.target is None else scaled(rows.target, description.target_scale)
     return found | {TARGET: np.zeros(rows.n) if own is None else own}
 
@@ -57,6 +65,18 @@ def alone(description: Description, rows: Rows) -> dict[str, NDArray[Any]]:
 def scaled(values: NDArray[Any], scale: tuple[float, float] | None) -> NDArray[Any]:
     """Values of a column as the model reads them: (value - centre) / sd."""
     return values if scale is None else (values - scale[0]) / scale[1]
+
+
+def beyond_edges(name: str, smooth: Smooth, values: NDArray[Any]) -> tuple[NDArray[np.bool_], str]:
+    """Which values (n,) of its column are beyond the edge of a smooth, where its basis says nothing, and a
+    sentence to which where belongs.
+    """
+    low, high = smooth.edges
+    outside = np.isfinite(values) & ((values < low) | (values > high))
+    return outside, (
+        f"{smooth.column!r} is beyond the edge of {name}, which reaches from {low:g} to {high:g}; write low= "
+        f"and high= of {smooth} such that the rows lie between them, and fit anew: beyond in"
+    )
 
 
 def unscaled[T: NDArray[Any] | None](description: Description, target: T) -> T:

@@ -14,8 +14,9 @@ from pymc.distributions.moments.means import mean
 from pymc.exceptions import UndefinedMomentException
 
 from posterity.config.expressions import parse
+from posterity.config.smooths import Smooth, names_of
 from posterity.errors import ModelError
-from posterity.models import functions, history, own, priors, regression
+from posterity.models import functions, history, own, priors, regression, smooths
 from posterity.models.description import Description, bindings
 from posterity.models.expressions import evaluate
 from posterity.models.likelihood import observe
@@ -60,8 +61,16 @@ def build(description: Description) -> BuiltModel:
         target = pm.Data(TARGET, placeholder.astype(np.int64 if description.discrete else np.float64))
         order = (pm.Data(PREVIOUS, placeholder), pm.Data(GAP, placeholder)) if description.ordered else None
         owners: dict[str, str] = {}
+        for name, one in description.smooths.items():
+            basis = smooths.input_name(name)
+            known[basis] = pm.Data(basis, np.ones((2, one.m)))
+        owner = {names_of(quantity)[2]: quantity for quantity in description.smooths}
         for name in _in_order(description):
-            known[name] = priors.create(name, description.priors[name], known)
+            factor = None
+            if name in owner:
+                amplitude, lengthscale, _ = (known.get(word) for word in names_of(owner[name]))
+                factor = smooths.scaling(description.smooths[owner[name]], amplitude, lengthscale)
+            known[name] = priors.create(name, description.priors[name], known, factor)
             owners |= {variable.name: name for variable in model.free_RVs if variable.name not in owners}
         parameters = tuple(_parameters(model, description.priors))
         for name, memory in description.history.items():
@@ -96,9 +105,14 @@ def index_name(column: str, dim: str) -> str:
 def _in_order(description: Description) -> Iterator[str]:
     """Parameters such that each comes after those its prior refers to."""
     waiting = dict(description.priors)
+    before = {weights: {*scalars} for *scalars, weights in map(names_of, description.smooths)}
     done: set[str] = set()
     while waiting:
-        ready = [name for name, spec in waiting.items() if set(priors.references(spec)) <= done]
+        ready = [
+            name
+            for name, spec in waiting.items()
+            if {*priors.references(spec), *before.get(name, ())} <= done
+        ]
         if not ready:
             raise ModelError(f"the priors of {', '.join(waiting)} refer to each other in a circle")
         for name in ready:
@@ -151,9 +165,13 @@ def quantity_value(
             return index[entry.id, dim]
         return _position(ast.literal_eval(entry), dim, description.levels[dim])
 
+    def smooth(one: Smooth) -> Any:
+        amplitude, lengthscale, weights = (known[word] for word in names_of(name))
+        return smooths.value(one, known[smooths.input_name(name)], amplitude, lengthscale, weights[()])
+
     try:
         if quantity.expression is not None:
-            value = evaluate(parse(quantity.expression), known, subscript)
+            value = evaluate(parse(quantity.expression), known, subscript, smooth)
         elif quantity.design is not None:
             value = regression.value(name, quantity.design, known)
         else:

@@ -17,6 +17,7 @@ from posterity.config.history import Memory
 from posterity.config.priors import LIMITS
 from posterity.config.scale import STANDARD, Scaling
 from posterity.config.schema import Model
+from posterity.config.smooths import Smooth
 from posterity.errors import ModelError
 from posterity.lineage.hashing import digest
 from posterity.models import design, functions, priors
@@ -94,6 +95,17 @@ class Description:
         """The column that says what each row counts for; predictions do without it."""
         return None if self.model.likelihood is None else self.model.likelihood.weights
 
+    @cached_property
+    def smooths(self) -> Mapping[str, Smooth]:
+        """Smooth functions by the quantity that holds them."""
+        return self.model.smooths
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """The ranges (low, high) of the smooths that have one, by quantity."""
+        found = ((name, s.low, s.high) for name, s in self.smooths.items())
+        return {n: (low, high) for n, low, high in found if low is not None and high is not None}
+
     @property
     def target_scale(self) -> tuple[float, float] | None:
         """Centre and sd of the target, where it is scaled."""
@@ -170,6 +182,8 @@ def describe(config: Config, panel: Panel | None = None) -> Description:
     model = config.model
     if panel is not None and STANDARD in config.data.scale.values():
         raise ModelError("data.scale: standard has no numbers yet; `portfolio.fixed` takes them from a panel")
+    if panel is not None and any(not smooth.fixed for smooth in model.smooths.values()):
+        raise ModelError("a smooth has no range yet; `portfolio.fixed` takes it from a panel")
     known = {*model.parameters, *model.nested, *model.history}
     used: list[str] = []
     picked: list[tuple[str, str]] = []

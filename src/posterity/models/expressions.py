@@ -9,6 +9,8 @@ from typing import Any
 
 import pytensor.tensor as pt
 
+from posterity.config import smooths
+from posterity.config.smooths import Smooth
 from posterity.errors import ModelError
 
 BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -49,10 +51,16 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def evaluate(tree: ast.AST, names: Mapping[str, Any], subscript: Callable[[str, ast.expr], Any]) -> Any:
+def evaluate(
+    tree: ast.AST,
+    names: Mapping[str, Any],
+    subscript: Callable[[str, ast.expr], Any],
+    smooth: Callable[[Smooth], Any],
+) -> Any:
     """Walk a tree that `posterity.config.expressions.parse` has passed.
 
-    `names` are the symbolic values an expression may use; `subscript(vector, index)` gives `vector[index]`.
+    `names` are the symbolic values an expression may use; `subscript(vector, index)` gives `vector[index]`,
+    `smooth` the value of a smooth function.
     """
 
     def walk(node: ast.AST) -> Any:
@@ -72,6 +80,8 @@ def evaluate(tree: ast.AST, names: Mapping[str, Any], subscript: Callable[[str, 
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 # As a number: the sum of two truth values would be their "or", their difference an error.
                 return pt.cast(COMPARE[type(op)](walk(left), walk(right)), "float64")
+            case ast.Call(func=ast.Name(id=smooths.NAME)):
+                return smooth(smooths.smooth_of(node))
             case ast.Call(func=ast.Name(id=function), args=arguments):
                 return FUNCTIONS[function](*(walk(argument) for argument in arguments))
             case ast.Subscript(value=ast.Name(id=vector), slice=index):

@@ -10,6 +10,7 @@ import pytensor
 from numpy.typing import NDArray
 
 from posterity.errors import ModelError
+from posterity.models import smooths
 from posterity.models.build import GAP, PREVIOUS, TARGET, BuiltModel, index_name, quantity_value
 from posterity.models.likelihood import observe
 from posterity.models.regression import Entries
@@ -31,7 +32,8 @@ def known_at(
 ) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
     """What quantities and likelihood refer to, each with one value a row (shared parameters: one)."""
     description = built.description
-    known = {name: rows[name] for name in (*description.inputs, *description.designed)}
+    bases = map(smooths.input_name, description.smooths)
+    known = {name: rows[name] for name in (*description.inputs, *description.designed, *bases)}
     for single, value in zip(built.parameters, parameters, strict=True):
         batched = value.ndim > single.ndim
         if single.ndim:

@@ -39,9 +39,15 @@ def references(spec: PriorSpec) -> Iterator[str]:
             yield from references(value)
 
 
-def create(name: str, spec: PriorSpec, known: Mapping[str, Any]) -> Any:
-    """Create the variable `name` in the current PyMC model; `known` holds the parameters it may refer to."""
+def create(name: str, spec: PriorSpec, known: Mapping[str, Any], factor: Any | None = None) -> Any:
+    """Create the variable `name` in the current PyMC model; `known` holds the parameters it may refer to.
+
+    With a `factor` (entries,) it is that times what the prior, a normal one, describes.
+    """
     try:
+        if factor is not None:
+            given = _prior(name, spec, known).parameters
+            return pm.Normal(name, given["mu"] * factor, given["sigma"] * factor, dims=spec.dims)
         return _prior(name, spec, known).create_variable(name)
     except (ValueError, TypeError) as error:
         raise ModelError(f"the prior of {name} ({spec.dist}) cannot be built: {error}") from error

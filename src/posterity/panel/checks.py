@@ -75,6 +75,11 @@ def weights(panel: Panel, column: str) -> Panel:
     return _with(panel, negative, f"the weight {column!r} is negative in", shown=found)
 
 
+def beyond(panel: Panel, outside: Mask, fact: str, shown: NDArray[np.float64]) -> Panel:
+    """Reasons for rows where a model says nothing: the `fact` is followed by how many, and by the first."""
+    return _with(panel, outside, fact, shown=shown)
+
+
 def _trials(panel: Panel, n_column: str | float) -> tuple[Panel, NDArray[np.float64]]:
     if not isinstance(n_column, str):
         return panel, np.array(float(n_column))

@@ -200,6 +200,41 @@ def visits(shops: int = 3, rows: int = 4_000, seed: int = 2026) -> tuple[pa.Tabl
     return panel, _truth("shop", pa.array(names, pa.string()), values)
 
 
+def trends(sites: int = 6, weeks: int = 104, ahead: int = 12, seed: int = 2026) -> tuple[pa.Table, pa.Table]:
+    """A panel of smooth trends with noise, one row a site and week, and the truth behind it.
+
+    In week t = 0 .. `weeks` - 1 a site's reading is level + f(t) + 0.3 noise, with standard normal noise and
+    level ~ N(10, 1). f is a Gaussian process of sd 1 with the kernel exp(-d² / 2 ℓ²) between weeks d apart,
+    where ℓ = 15, of which half the variance is common to all sites.
+
+    The first table has the columns site (text), week (int64) and reading (float64); the second has site, week
+    and value, level + f(t), for `ahead` weeks more.
+    """
+    rng = np.random.default_rng(seed)
+    names = [f"S{i:0{max(2, len(str(sites)))}d}" for i in range(1, sites + 1)]
+    week = np.arange(weeks + ahead)
+    kernel = np.exp(-((week[:, None] - week) ** 2) / (2 * 15**2))
+    lower = np.linalg.cholesky(kernel + 1e-9 * np.eye(len(week)))
+    common, own = lower @ rng.normal(size=len(week)), rng.normal(size=(sites, len(week))) @ lower.T
+    value = rng.normal(10, 1, (sites, 1)) + np.sqrt(0.5) * (common + own)
+    observed = value[:, :weeks] + 0.3 * rng.normal(size=(sites, weeks))
+    panel = pa.table(
+        {
+            "site": pa.array(np.repeat(names, weeks).tolist(), pa.string()),
+            "week": pa.array(np.tile(week[:weeks], sites), pa.int64()),
+            "reading": np.round(observed, 4).ravel(),
+        }
+    )
+    truth = pa.table(
+        {
+            "site": pa.array(np.repeat(names, len(week)).tolist(), pa.string()),
+            "week": pa.array(np.tile(week, sites), pa.int64()),
+            "value": np.round(value, 4).ravel(),
+        }
+    )
+    return panel, truth
+
+
 def _truth(column: str, names: pa.Array, parameters: Mapping[str, NDArray[np.float64]]) -> pa.Table:
     """A row an entity and parameter, of entities that one column names."""
     owner = names.take(pa.array(np.repeat(np.arange(len(names)), len(parameters))))

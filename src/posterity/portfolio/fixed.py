@@ -1,11 +1,12 @@
-"""What a configuration leaves to its panel, fixed: numbers by which columns are scaled, designs of formulas.
+"""What a configuration leaves to its panel, fixed: numbers by which columns are scaled, ranges of smooth
+functions, designs of formulas.
 
 They are written into the configuration that a result keeps, so that whatever comes of it (predictions,
 refits, priors for others) means the same parameters, whatever rows come later.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -16,39 +17,44 @@ from posterity.errors import ConfigError, PosterityError
 from posterity.models import Description, describe
 from posterity.panel import Panel
 from posterity.panel.findings import listing
+from posterity.portfolio import ranges
 from posterity.portfolio.designed import designed
 from posterity.portfolio.designed import waiting as designed_later
 from posterity.portfolio.newest import located
 from posterity.portfolio.past import latest
 from posterity.portfolio.result import open_result
-from posterity.portfolio.structure import Scales, spelt
+from posterity.portfolio.structure import Fixed, Scales, spelt
 
 DIGITS = 6
 """Significant digits of an sd, and of a centre relative to it: people read these numbers."""
 
 
 def fixed(config: Config, panel: Panel, before: Iterable[Config] = ()) -> Config:
-    """The configuration with numbers for every column that is scaled by the word `standard`, and a design for
-    every formula.
+    """The configuration with numbers for every column that is scaled by the word `standard`, a range and
+    parameters for every smooth function, and a design for every formula.
 
     They are those of `before`, configurations that this one goes on from, else those of the priors and
-    results that its transfer rules name, else mean and sd over the panel's rows. Raises ConfigError where
-    these disagree, and for columns that cannot be scaled.
+    results that its transfer rules name, else those of the panel's rows. Raises ConfigError where these
+    disagree, and for columns that cannot be scaled.
     """
     before = tuple(before)
-    return designed(_scaled(config, panel, before), panel, before)
+    known: list[tuple[str, Fixed]] = [(c.name, describe(c)) for c in before]
+    if not known and waiting(config):
+        known = list(_sources(config))
+    scaled = _scaled(config, panel, known)
+    return designed(ranges.fixed(scaled, panel, known), panel, before)
 
 
-def _scaled(config: Config, panel: Panel, before: Iterable[Config]) -> Config:
-    """The configuration with numbers for every column that is scaled by the word `standard`."""
+def _scaled(config: Config, panel: Panel, known: Sequence[tuple[str, Fixed]]) -> Config:
+    """Columns scaled as those who are known scale them, else by mean and sd over the panel's rows."""
     if not config.data.scale:
         return config
     _check(config, panel, describe(config))
     names = _unscaled(config)
     if not names:
         return config
-    known = [(c.name, describe(c).scales) for c in before] or list(_sources(config))
-    numbers = {name: _agreed(name, known) or standard(panel, name) for name in names}
+    scales = [(who, theirs.scales) for who, theirs in known]
+    numbers = {name: _agreed(name, scales) or standard(panel, name) for name in names}
     values = {name: {"centre": centre, "sd": sd} for name, (centre, sd) in numbers.items()}
     given = {n: s.model_dump() for n, s in config.data.scale.items() if isinstance(s, Scaling)}
     return with_overrides(config, {"data.scale": {n: (values | given)[n] for n in config.data.scale}})
@@ -56,7 +62,7 @@ def _scaled(config: Config, panel: Panel, before: Iterable[Config]) -> Config:
 
 def waiting(config: Config) -> bool:
     """Whether the configuration leaves anything to its panel."""
-    return bool(_unscaled(config) or designed_later(config))
+    return bool(_unscaled(config) or ranges.waiting(config) or designed_later(config))
 
 
 def _unscaled(config: Config) -> list[str]:
@@ -115,21 +121,23 @@ def _agreed(name: str, known: Iterable[tuple[str, Scales]]) -> tuple[float, floa
     return first
 
 
-def _sources(config: Config) -> Iterable[tuple[str, Scales]]:
-    """Scales of the priors and results that the transfer rules name; what cannot be opened is told later."""
+def _sources(config: Config) -> Iterable[tuple[str, Fixed]]:
+    """What the priors and results that the transfer rules name have fixed; what cannot be opened is told
+    later.
+    """
     for rule in config.transfer.rules if config.transfer is not None else ():
         if rule.kind in ("file", "portfolio", "previous"):
             try:
-                yield f"{rule.kind} {rule.name or config.name}", _scales(rule, config)
+                found = _source(rule, config)
             except PosterityError:
                 continue
+            if found is not None:
+                yield f"{rule.kind} {rule.name or config.name}", found
 
 
-def _scales(rule: Rule, config: Config) -> Scales:
+def _source(rule: Rule, config: Config) -> Fixed | None:
     if rule.kind == "file":
         from posterity.portfolio import prior_file
 
-        structure = prior_file.load(str(rule.name)).structure
-        return {} if structure is None else structure.scales
-    result = latest(config.name) if rule.name is None else open_result(located(rule.name))
-    return describe(result.config).scales
+        return prior_file.load(str(rule.name)).structure
+    return describe((latest(config.name) if rule.name is None else open_result(located(rule.name))).config)

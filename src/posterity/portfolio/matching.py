@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from posterity.config.smooths import names_of
 from posterity.errors import PosterityError
 from posterity.inference.compiled import CompiledModel, compiled
 from posterity.models import Description
@@ -23,6 +24,12 @@ def matched_entries(
     both = known & {*theirs.inputs, *theirs.regressors, theirs.target}
     if apart := scales_apart(there.scales, here.scales, both):
         raise PosterityError(f"{name}: {'; '.join(apart)}; give both the same numbers under data.scale")
+    for parameter, other in match:
+        if _smooth(own, parameter) != _smooth(theirs, other):
+            raise PosterityError(
+                f"{parameter} cannot learn from {other} of {name}: they belong to {_smooth(own, parameter)} "
+                f"here and {_smooth(theirs, other)} there, so that equal numbers are other functions"
+            )
     mine, others = _by_parameter(compiled(own)), _by_parameter(compiled(theirs))
     pairs: dict[str, str] = {}
     for parameter, other in match:
@@ -54,6 +61,12 @@ def overlap(entity: str, here: Window, provenance: Provenance) -> str | None:
         return None
     until, since = there.last_time, here.first_time
     return f"its rows up to {until} are in that prior already, and here they begin at {since}"
+
+
+def _smooth(description: Description, parameter: str) -> str:
+    """The smooth that a parameter belongs to, in words."""
+    found = (str(s) for quantity, s in description.smooths.items() if parameter in names_of(quantity))
+    return next(found, "no smooth")
 
 
 def _by_parameter(model: CompiledModel) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from posterity.models import Description, build, describe
 from posterity.panel import Panel, Rows, checks, read
 from posterity.panel.chunks import Clock, clock
 from posterity.panel.reading import Source as Data
-from posterity.portfolio import actionable, designed
+from posterity.portfolio import actionable, designed, ranges
 from posterity.portfolio.fixed import fixed
 from posterity.portfolio.keys import keyed
 from posterity.portfolio.rules import Source, Sources
@@ -189,6 +189,7 @@ def read_panel(config: Config, source: Data | None = None) -> Panel:
     if description.weights is not None:
         panel = checks.weights(panel, description.weights)
     panel = designed.with_reasons(config, panel)
+    panel = ranges.within(panel, description)
     limits = None if config.model.likelihood is None else config.model.likelihood.limits
     return panel if limits is None else checks.within(panel, limits.lower, limits.upper)
 

@@ -164,7 +164,8 @@ def _model(prior: Prior) -> dict[str, Any]:
     unknowns = {name: _lean(dataclasses.asdict(u)) for name, u in structure.parameters.items()}
     values = {"key": prior.model, "rest": structure.rest, "parameters": unknowns}
     scales = {name: {"centre": centre, "sd": sd} for name, (centre, sd) in structure.scales.items()}
-    return {**values, "scales": scales} if scales else values
+    ranges = {name: list(ends) for name, ends in structure.ranges.items()}
+    return {**values, **({"scales": scales} if scales else {}), **({"ranges": ranges} if ranges else {})}
 
 
 def _lean(values: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +177,9 @@ def _prior(sections: PriorSections, mixture: Mixture) -> Prior:
     model, provenance = sections.model, sections.provenance
     unknowns = {name: Unknown(u.family, u.scale, u.levels) for name, u in model.parameters.items()}
     scales = {name: (float(s.centre), float(s.sd)) for name, s in model.scales.items()}
+    ranges = {name: (float(low), float(high)) for name, (low, high) in model.ranges.items()}
     windows = tuple(Window(w.first_time, w.last_time, w.rows) for w in provenance.windows)
+    structure = Structure(model.key, model.rest, unknowns, scales, ranges)
     return Prior(
         source=sections.source,
         entries=sections.entries,
@@ -186,7 +189,7 @@ def _prior(sections: PriorSections, mixture: Mixture) -> Prior:
         model=model.key,
         ess=dict(sections.ess),
         provenance=Provenance(**{**dict(provenance), "windows": windows}),
-        structure=Structure(model.key, model.rest, unknowns, scales) if model.rest or unknowns else None,
+        structure=structure if model.rest or unknowns else None,
         marginals={label: Marginal(**dict(m)) for label, m in sections.marginals.items()},
         doubts=sections.doubts,
     )

@@ -33,6 +33,7 @@ class ModelSection(Section):
     rest: Text = ""
     parameters: dict[str, UnknownSection] = Field(default_factory=dict)
     scales: dict[str, Scaling] = Field(default_factory=dict)
+    ranges: dict[str, Annotated[tuple[float, float], Listed]] = Field(default_factory=dict)
 
 
 class MarginalSection(Section):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,20 @@ from posterity.models.description import codes
 
 type Bounds = tuple[Any, Any]
 type Scales = Mapping[str, tuple[float, float]]
+type Ranges = Mapping[str, tuple[float, float]]
+
+
+class Fixed(Protocol):
+    """What models have fixed of a panel: a description, or the structure of a prior."""
+
+    @property
+    def scales(self) -> Scales:
+        """Centre and sd of columns."""
+
+    @property
+    def ranges(self) -> Ranges:
+        """Low and high of the smooths, by quantity."""
+
 
 INTERVALS = {"Uniform": (0.0, 1.0), "Triangular": (0.0, 1.0), "TruncatedNormal": (-inf, inf)}
 """Families bounded by `lower` and `upper`, with what PyMC takes where these are not given."""
@@ -38,13 +52,15 @@ class Structure:
 
     A joint prior on θ means the same in two models with equal `rest` whose parameters have equal scales,
     whatever the declared families: the mixture takes their place. `scales` are the numbers (centre, sd) by
-    which columns are scaled before the model reads them.
+    which columns are scaled before the model reads them, `ranges` those (low, high) that smooth functions are
+    made for, by quantity.
     """
 
     key: str
     rest: str = ""
     parameters: Mapping[str, Unknown] = field(default_factory=dict)
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, description: Description) -> "Structure":
@@ -56,7 +72,8 @@ class Structure:
             )
             for name, spec in declared.priors.items()
         }
-        return cls(declared.key, digest(_rest(declared)), unknowns, dict(declared.scales))
+        scales, ranges = dict(declared.scales), dict(declared.ranges)
+        return cls(declared.key, digest(_rest(declared)), unknowns, scales, ranges)
 
     def differences(self, other: "Structure") -> list[str]:
         """In what way this structure, a prior's, does not fit `other`, a model's: one sentence each."""
@@ -74,6 +91,12 @@ class Structure:
             elif _differ(mine[name].levels, theirs[name].levels):
                 found.append(f"the entries of {name} have other labels")
         found += scales_apart(self.scales, other.scales, {*self.scales, *other.scales})
+        found += [
+            f"{name} is made for the range {spelt_range(self.ranges[name])} in the prior and "
+            f"{spelt_range(other.ranges[name])} in the model"
+            for name in self.ranges
+            if name in other.ranges and self.ranges[name] != other.ranges[name]
+        ]
         if not found and self.rest != other.rest:
             found.append("the parameters agree, but curve, likelihood or inputs differ")
         return found
@@ -91,6 +114,11 @@ def scales_apart(mine: Scales, theirs: Scales, columns: Iterable[str]) -> list[s
 def spelt(scale: tuple[float, float] | None) -> str:
     """Centre and sd in words."""
     return "no scale" if scale is None else f"centre {scale[0]:.10g} and sd {scale[1]:.10g}"
+
+
+def spelt_range(ends: tuple[float, float]) -> str:
+    """A range in words."""
+    return f"{ends[0]:.10g} to {ends[1]:.10g}"
 
 
 def _differ(mine: tuple[tuple[str, ...], ...], theirs: tuple[tuple[str, ...], ...]) -> bool:
