@@ -17,8 +17,8 @@ from posterity.panel import Rows
 def arrays(
     description: Description, rows: Rows, weights: NDArray[np.float64] | None = None
 ) -> dict[str, NDArray[Any]]:
-    """Every data input of the model by name, each of shape (n,), the bases of smooths (n, m); `weights` (n,)
-    are 1 where there are none.
+    """Every data input of the model by name, each of shape (n,), bases of smooths (n, m) and columns of
+    a formula's term (n, k); `weights` (n,) are 1 where there are none.
 
     A missing target (rows to predict) is given as zeros: only its length is used then. Rows must be in time
     order where errors depend on the row before; the first row has gap 0, which the likelihood reads as "no
