@@ -56,7 +56,7 @@ _ARITHMETIC = "PLUS MINUS STAR SLASH STAR_STAR".split()
 _COMPARISONS = "EQUAL_EQUAL BANG_EQUAL LESS_EQUAL LESS GREATER_EQUAL GREATER".split()
 _REFUSED = {
     "tp": "write cr(...), a spline whose state is a few numbers",
-    "hsgp": "write cr(...) or bs(...), or a quantity of its own",
+    "hsgp": "write a quantity of its own, with the expression smooth(x, m=20)",
     "binary": "compare instead, as in I(deal == 1)",
     "B": "compare instead, as in I(deal == 1)",
     "ns": "write cr(...), a natural cubic spline",
