@@ -8,6 +8,13 @@ import pytest
 
 from posterity import Portfolio, Result
 from posterity.config import load, with_overrides
+from posterity.inference import compiled
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small models are not worth machine code."""
+    monkeypatch.setattr(compiled, "NUMBA", compiled.VECTORS)
 
 
 @pytest.fixture(scope="module")

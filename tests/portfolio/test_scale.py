@@ -21,6 +21,12 @@ RNG = np.random.default_rng(4)
 TRUE = {"slope": -2.0, "level": 300.0}
 
 
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small models are not worth machine code."""
+    monkeypatch.setattr(compiled, "NUMBA", compiled.VECTORS)
+
+
 def panel(entities: int = 2, first: int = 0, weeks: int = 30, low: float = 10.0) -> pd.DataFrame:
     """Sales that fall by 2 with every unit of price, which lies around `low` + 5."""
     rng = np.random.default_rng([entities, first])
@@ -100,11 +106,11 @@ def test_a_refit_means_the_same_parameters(mode: str, tmp_path: Path) -> None:
     """The new chunk lies elsewhere, so that it has another mean and sd of its own."""
     first, later = panel(), panel(first=30, low=40)
     result = fit(configuration(), first, tmp_path / "r")
-    again = result.refit(later, out=tmp_path / "s", mode=mode)
+    again = result.refit(later, out=tmp_path / "s", mode=mode, workers=0)
     assert again.config.data.scale == result.config.data.scale
     assert slope(again) == pytest.approx(TRUE["slope"], abs=0.2)
     # The word in the configuration is no other model.
-    told = result.refit(later, out=tmp_path / "t", mode=mode, config=configuration())
+    told = result.refit(later, out=tmp_path / "t", mode=mode, config=configuration(), workers=0)
     assert told.config.data.scale == result.config.data.scale
     assert told.parameters["mean"].to_numpy() == pytest.approx(again.parameters["mean"].to_numpy())
     # The twin: scaled anew, the same columns mean other parameters.

@@ -12,8 +12,15 @@ import posterity
 from posterity.cli import main
 from posterity.config import Config, from_dict
 from posterity.errors import PanelError
+from posterity.inference import compiled
 
 GAPS = [12, 13, 20]
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small models are not worth machine code."""
+    monkeypatch.setattr(compiled, "NUMBA", compiled.VECTORS)
 
 
 def panel(first: int = 0, weeks: int = 24) -> pd.DataFrame:
@@ -90,12 +97,12 @@ def test_a_row_is_taken_in_once_it_has_been_observed(tmp_path: Path) -> None:
     result = fit(with_gaps(whole), tmp_path / "r")
     came = whole[(whole["product"] == "a") & whole["week"].isin(GAPS[:2])]
     ahead = panel(24, 2).assign(sales=np.nan)
-    later = result.refit(pd.concat([came, ahead]), out=tmp_path / "s")
+    later = result.refit(pd.concat([came, ahead]), out=tmp_path / "s", workers=0)
     assert later.entities.set_index("entity")["n_rows"].to_dict() == {"a": 23, "b": 24}
     asked = [["a", 20], ["a", 24], ["a", 25], ["b", 24], ["b", 25]]
     assert later.unobserved[["product", "week"]].to_numpy().tolist() == asked
     assert len(later.predict()) == 5
-    last = later.refit(panel(24, 2), out=tmp_path / "t")
+    last = later.refit(panel(24, 2), out=tmp_path / "t", workers=0)
     assert last.unobserved[["product", "week"]].to_numpy().tolist() == [["a", 20]]
 
 
