@@ -46,7 +46,7 @@ def counted(estimator: Any) -> tuple[str, Counter[str]]:
     "estimator",
     [
         pytest.param(BayesianRegressor(), id="regressor"),
-        # Separated classes send `auto` on to nuts, whose compilation takes longer than all checks together.
+        # Separated classes send `auto` on to nuts, which takes longer than all checks together.
         pytest.param(BayesianClassifier(method="laplace"), id="classifier"),
     ],
 )

@@ -267,7 +267,10 @@ HISTORY = {
     ("arguments", "message"),
     [
         ({"model": HISTORY}, "rows have no order; fit it with posterity.Portfolio"),
-        ({"model": {"parameters": CURVE["parameters"], "build": "package:function"}}, "is a function"),
+        (
+            {"model": {"parameters": CURVE["parameters"], "build": {"function": "a:b", "lookback": 1}}},
+            "no order",
+        ),
         ({"model": 3}, "model is a int; give the path"),
         ({"model": "nowhere.yaml"}, "cannot be read"),
         ({"model": {"likelihood": {"dist": "Norml"}}}, "Normal"),

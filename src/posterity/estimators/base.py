@@ -93,8 +93,8 @@ class BayesianEstimator(BaseEstimator):  # type: ignore[misc]
         return self
 
     def _linear(self, intercept: Floats, coef: Floats, sigma: Floats | None, scale: StandardScaler) -> None:
-        """Keep draws of a linear predictor (C·S,) and (C·S, p), made on standardised features, in the units
-        of the data.
+        """Keep draws of a linear predictor (C·S,) and (C·S, p), or K of them (C·S, K) and (C·S, K, p), made
+        on standardised features, in the units of the data.
         """
         shape = (int(self.chains), -1)
         coef = coef / scale.scale_

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from posterity.config import Config, from_dict, load, to_dict
+from posterity.config.build import spelt_out
 from posterity.config.curves import BUILTIN_CURVES
 from posterity.config.words import listed, meant
 from posterity.errors import ConfigError
@@ -48,26 +49,18 @@ def section(model: Model, priors: Mapping[str, Any] | None) -> Raw:
     """The model section of a configuration (path, dictionary or Config) or that section itself, in plain
     values; where `priors` names a parameter, that prior instead.
 
-    Curves that take the time column for their x get it by name, for an estimator knows no time. Raises
-    ConfigError for what is none, for models whose rows depend on each other, as an estimator's rows have no
-    order, and for those that a function builds.
+    Curves that take the time column for their x get it by name, for an estimator knows no time, and so do
+    functions that build a model. Raises ConfigError for what is none, and for models whose rows depend on
+    each other, as an estimator's rows have no order.
     """
     found = _section(model)
-    if found.get("history") or mapping(found.get("likelihood")).get("errors"):
+    build = mapping(spelt_out(found.get("build")))
+    if found.get("history") or mapping(found.get("likelihood")).get("errors") or build.get("lookback"):
         raise ConfigError(
             [
                 (
-                    "the model's rows depend on the rows before them (history or errors: ar1), and an "
-                    "estimator's rows have no order; fit it with posterity.Portfolio, or leave that out"
-                )
-            ]
-        )
-    if found.get("build"):
-        raise ConfigError(
-            [
-                (
-                    "the model is a function (build), which reads target and time by their names in a panel; "
-                    "fit it with posterity.Portfolio"
+                    "the model's rows depend on the rows before them (history, lookback or errors: ar1), and "
+                    "an estimator's rows have no order; fit it with posterity.Portfolio, or leave that out"
                 )
             ]
         )
@@ -98,6 +91,8 @@ def _section(model: Model) -> Raw:
     for quantity in found["quantities"].values():
         if time is not None and "x" in BUILTIN_CURVES.get(quantity.get("function"), ()):
             quantity["arguments"] = {"x": time} | quantity.get("arguments", {})
+    if time is not None and (build := found.get("build")) is not None:
+        found["build"] = {**build, "columns": list(dict.fromkeys((time, *build["columns"])))}
     return found
 
 

@@ -12,9 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from posterity.config import Config
+from posterity.config.distributions import Support
 from posterity.errors import ModelError, PanelError
 from posterity.estimators.configured import ENTITY, TARGET
-from posterity.inference.compiled import CELLS, compiled, inputs_of
+from posterity.inference.compiled import CELLS, WIDTH, compiled, inputs_of
 from posterity.inference.fit import STARTS, Seeds, fit
 from posterity.inference.gates import open_gates
 from posterity.inference.posterior import Failure, Posterior
@@ -92,6 +93,26 @@ class Fitted:
             n = min(size, rows - begin)
             yield predictive_draws(model, self.description.numbers, Rows(part, None, None, n), values, rng)
 
+    def probabilities(self, columns: Mapping[str, Floats], rows: int, classes: int) -> Floats:
+        """Posterior predictive probabilities (n, K) of K classes, for a model whose target is one of them.
+
+        Raises ValueError where the model has other classes.
+        """
+        model, values = compiled(self.description), np.concatenate(self.posterior.draws)
+        if self.description.model.family.support is Support.CATEGORY:
+            found = []
+            size = max(1, CELLS // (WIDTH * classes))
+            for begin in range(0, rows, size):
+                part = {name: columns[name][begin : begin + size] for name in self.description.columns}
+                given = arrays(self.description, Rows(part, None, None, min(size, rows - begin)))
+                found.append(model.classes(values, inputs_of(model, {**given, **self.description.numbers})))
+            told = np.concatenate([one for one in found if one is not None])
+            if told.shape[1:] != (classes,):
+                raise ValueError(f"the model has {told.shape[-1]} classes, and y had {classes}")
+            return told
+        one = np.concatenate([(o if e is None else e).mean(axis=0) for o, e in self.predict(columns, rows)])
+        return np.column_stack([1 - one, one])
+
 
 def fit_rows(config: Config, columns: Mapping[str, Floats], target: Floats) -> Fitted:
     """The posterior of one entity: `columns` (n,) by name, `target` (n,).
@@ -117,7 +138,8 @@ def fit_rows(config: Config, columns: Mapping[str, Floats], target: Floats) -> F
             f"no posterior was found: {'; '.join(found.tried) or found.reason}. Do the priors allow these "
             "data? Rescale the features, give narrower priors, or another model"
         )
-    return Fitted(config, description, found, model.parameter_names, open_gates(found, config.gates), digest)
+    reasons = (*open_gates(found, config.gates), *found.reasons)
+    return Fitted(config, description, found, model.parameter_names, reasons, digest)
 
 
 def check_columns(config: Config, known: Sequence[str]) -> None:

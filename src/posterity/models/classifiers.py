@@ -1,6 +1,6 @@
 """Classifiers as models of one's own: configurations name them as `posterity.models.classifiers:NAME`.
 
-Both take all columns of `build.columns` as features, whatever their names, and a target that numbers the
+All take the columns of `build.columns` as features, whatever their names, and a target that numbers the
 classes.
 """
 
@@ -15,6 +15,16 @@ def softmax(data: Mapping[str, Any], priors: Mapping[str, Any]) -> None:
     """Softmax regression: `intercept` (classes,) and `weight` (features, classes)."""
     features, name = _features(data)
     pm.Categorical(name, logit_p=priors["intercept"] + features @ priors["weight"], observed=data[name])
+
+
+def logistic(data: Mapping[str, Any], priors: Mapping[str, Any]) -> None:
+    """Logistic regression with coefficients as scikit-learn has them: of a target 0 or 1 `intercept` and
+    `coef` (features,), of more classes `intercept` (classes,) and `coef` (classes, features).
+    """
+    features, name = _features(data)
+    scores = priors["intercept"] + features @ priors["coef"].T
+    family = pm.Bernoulli if priors["coef"].ndim == 1 else pm.Categorical
+    family(name, logit_p=scores, observed=data[name])
 
 
 def network(data: Mapping[str, Any], priors: Mapping[str, Any]) -> None:
