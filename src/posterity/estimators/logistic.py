@@ -57,7 +57,7 @@ def fit(
     if unknowns > MOST_UNKNOWNS:
         raise ModelError(
             f"{p:,} features and {classes} classes are {unknowns:,} unknowns, and their Hessian is out of "
-            f"reach beyond {MOST_UNKNOWNS:,}; reduce the features first, for instance with a PCA in a pipeline"
+            f"reach beyond {MOST_UNKNOWNS:,}; reduce the features first, say with a PCA in a pipeline"
         )
     target = Softmax(np.column_stack([np.ones(n), features]), codes, classes, *known)
     key = sha256(target.design.tobytes() + codes.tobytes()).hexdigest()
