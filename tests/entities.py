@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from posterity.config import Config, from_dict
+from posterity.config import Config, from_dict, to_dict
 from posterity.config.schema import Gates, Inference
+from posterity.config.smooth_names import spelt_out
 from posterity.inference import compiled
 from posterity.inference.compiled import CompiledModel, Inputs, inputs_of
 from posterity.models import build, describe
@@ -44,6 +45,11 @@ def configuration(
     return from_dict(
         {"name": "test", "data": data, "model": model | ({"coords": coords} if coords else {})} | sections
     )
+
+
+def smoothed(config: Config) -> Config:
+    """The configuration with the parameters of its smooths, whose ranges it says."""
+    return from_dict(spelt_out(to_dict(config)))
 
 
 def described(

@@ -1,10 +1,13 @@
 """Variational inference on one entity, against answers known exactly."""
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from posterity.config import Config, from_dict
 from posterity.config.schema import Gates
 from posterity.errors import ConfigError, ModelError
 from posterity.inference import advi, compiled
@@ -12,9 +15,13 @@ from posterity.inference.compiled import CompiledModel
 from posterity.inference.elbo import POINTS, curve
 from posterity.inference.gaussians import Diagonal, Full
 from posterity.inference.importance import smoothed
+from posterity.inference.minibatches import minibatches
 from posterity.inference.posterior import Posterior
 from posterity.inference.settling import RATES, WINDOW, Settling
-from tests.entities import configuration, described, fitted, interpreted, prior, rows
+from posterity.models import build, describe
+from posterity.portfolio.fixed import fixed
+from posterity.portfolio.plan import read_panel
+from tests.entities import configuration, described, fitted, inputs, interpreted, prior, rows
 
 Y = np.random.default_rng(0).normal(2, 1, 50)
 
@@ -250,3 +257,38 @@ def test_gates_of_other_methods_say_no_more_than_before(level: CompiledModel) ->
     bad = replace(found, diagnostics=replace(found.diagnostics, khat=0.9))
     assert "spreads are not certified" in open_gates(bad, Gates())[0]
     assert open_gates(replace(bad, method="laplace"), Gates()) == ("k-hat 0.90 is above 0.70",)
+
+
+def design(panel: Any) -> Config:
+    """A formula with a factor (two columns) and a smooth, learned from a panel."""
+    model = {
+        "parameters": {"sigma": prior("HalfNormal", sigma=1)},
+        "quantities": {
+            "line": {"formula": "1 + x + kind"},
+            "trend": {"expression": "smooth(x, m=12)"},
+            "mu": {"expression": "line + trend"},
+        },
+        "likelihood": {"dist": "Normal", "kwargs": {"mu": "mu", "sigma": "sigma"}},
+    }
+    config = from_dict({"name": "t", "data": {"entity": "shop", "target": "y"}, "model": model})
+    return fixed(config, read_panel(config, panel))
+
+
+def test_batches_hold_matrices_of_their_rows(monkeypatch: Any) -> None:
+    """The mean density over the batches of a round is that of all rows, as each counts for all."""
+    monkeypatch.setattr(compiled, "NUMBA", compiled.VECTORS)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 12))
+    table = pd.DataFrame({"shop": "s", "x": x, "kind": list("abc") * 4, "y": y})
+    config = design(table)
+    model, weighted = (CompiledModel(build(d)) for d in (describe(config), describe(config).with_weights()))
+    given = rows(table["y"], x=table["x"], kind=table["kind"])
+    every = inputs(model, given)
+    round_ = list(islice(minibatches(model, every, 4, rng), 3))  # type: ignore[arg-type]
+    theta = rng.normal(0, 0.3, (2, model.dimension))
+    found = np.mean([weighted.densities(theta, batch) for batch in round_], axis=0)
+    assert found == pytest.approx(model.densities(theta, every))
+    # The twin: a basis whose rows are others'.
+    place = weighted.input_names.index("smooth:trend")
+    mixed = [(*b[:place], b[place][::-1], *b[place + 1 :]) for b in round_]
+    assert np.abs(np.mean([weighted.densities(theta, b) for b in mixed], axis=0) - found).min() > 0.01

@@ -1,15 +1,19 @@
 """The joint density against the sum of what it is made of, one entity at a time."""
 
+from functools import cache
+
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
 from scipy import stats
 
 from posterity.errors import ModelError
+from posterity.models import smooths
 from posterity.models.arrays import arrays
 from posterity.models.correlations import cholesky, partial_correlations
 from posterity.models.joint import MEAN, OFFSET, OWN, RAW, SD, SHARED, JointModel, Pooling, build_joint
-from tests.entities import configuration, inputs, interpreted, prior, rows
+from tests.entities import configuration, inputs, interpreted, prior, rows, smoothed
 
 LINE = configuration(
     {"dist": "Normal", "kwargs": {"mu": "line", "sigma": prior("HalfNormal", sigma=2)}},
@@ -31,11 +35,24 @@ AR = configuration(
     {"level": prior("Normal", mu=0, sigma=1)},
     time="week",
 )
+TREND = smoothed(
+    configuration(
+        {"dist": "Normal", "kwargs": {"mu": "mu", "sigma": 0.4}},
+        {"level": prior("Normal", mu=0, sigma=1)},
+        {"trend": {"expression": "smooth(week, m=12, high=9, low=0)"}, "mu": {"expression": "level + trend"}},
+    )
+)
 PANELS = {
     "line": (LINE, [rows([1.0, 2, 4], x=[0.0, 1, 2]), rows([0.5], x=[3.0]), rows([2.0, 2], x=[1.0, 5])]),
     "vectors": (GROUPS, [rows([1, 3, 0], kind=["p", "q", "q"]), rows([2, 5], kind=["q", "p"])]),
     "ar": (AR, [rows([0.1, 0.4, 0.2], week=[1.0, 2, 4]), rows([1.0, 1.1], week=[5.0, 6])]),
+    "smooth": (TREND, [rows([0.1, 0.4, 0.2], week=[1.0, 2, 9]), rows([1.0, 1.1], week=[5.0, 6])]),
 }
+
+
+@cache
+def trend():
+    return interpreted(TREND)
 
 
 def pooled(model, shared=(), independent=(), *, full=False, centered=True):
@@ -71,7 +88,7 @@ def term(built: JointModel, name: str, **values: np.ndarray) -> float:
 @pytest.mark.parametrize("kind", PANELS)
 def test_the_likelihood_is_the_sum_of_the_entities(kind):
     config, given = PANELS[kind]
-    model = interpreted(config)
+    model = trend() if kind == "smooth" else interpreted(config)
     thetas = np.random.default_rng(1).normal(0, 0.5, (len(given), model.dimension))
     built = joint(model, given, pooled(model))
     wanted = sum(
@@ -81,6 +98,33 @@ def test_the_likelihood_is_the_sum_of_the_entities(kind):
     assert term(built, "likelihood", theta=thetas) == pytest.approx(wanted, abs=1e-8)
     # The twin that must fail: the same parameters of other entities.
     assert abs(term(built, "likelihood", theta=thetas[::-1]) - wanted) > 0.01
+
+
+def test_a_smooth_whose_amplitude_is_shared_or_whose_weights_are_independent():
+    model, given = trend(), PANELS["smooth"][1]
+    shared = [n for n in ("trend_amplitude", "trend_lengthscale") if n in model.owners]
+    own = [i for i, owner in enumerate(model.owners) if owner not in shared]
+    thetas = np.random.default_rng(1).normal(0, 0.5, (2, model.dimension))
+    common = np.flatnonzero(np.isin(model.owners, shared))
+    thetas[:, common] = thetas[0, common]
+    pooling = pooled(model, shared)
+    wanted = term(joint(model, given, pooled(model)), "likelihood", theta=thetas)
+    found = term(joint(model, given, pooling), "likelihood", theta=thetas[:, own], shared=thetas[0, common])
+    assert found == pytest.approx(wanted, abs=1e-8)
+    # Weights without a population keep the prior that amplitude and length scale give them.
+    thetas[1, common] += 1
+    weights = np.flatnonzero(np.array(model.owners) == "trend_weights")
+    alone = joint(model, given, pooled(model, independent=["trend_weights"]))
+    rest = np.setdiff1d(np.arange(model.dimension), weights)
+    labels = dict(zip(model.unconstrained_names, thetas.T, strict=True))
+    smooth = model.description.smooths["trend"]
+    declared = 0.0
+    for e in range(2):
+        amplitude, scale = (np.exp(labels[f"trend_{n}_log__"][e]) for n in ("amplitude", "lengthscale"))
+        sizes = smooths.scaling(smooth, pt.as_tensor(amplitude), pt.as_tensor(scale)).eval()
+        declared += stats.norm(0, sizes).logpdf(thetas[e, weights]).sum()
+    place = {"theta": thetas[:, rest], "independent": thetas[:, weights]}
+    assert term(alone, "declared", **place) == pytest.approx(declared)
 
 
 def prior_density(model, theta, given) -> float:
@@ -169,6 +213,25 @@ def test_a_minibatch_is_scaled_to_all_rows():
     built = joint(model, given, pooled(model), minibatch=5)
     whole = joint(model, given, pooled(model))
     assert term(built, "likelihood") == pytest.approx(term(whole, "likelihood"))
+
+
+def test_a_minibatch_of_a_smooth_has_rows_and_their_basis_together():
+    model, given = trend(), PANELS["smooth"][1]
+    thetas = np.random.default_rng(1).normal(0, 0.5, (2, model.dimension))
+    built = joint(model, given, pooled(model), minibatch=1)
+    graph = built.model.replace_rvs_by_values([built.model["likelihood"]])
+    function = pm.compile(built.model.value_vars, graph, mode="FAST_COMPILE", on_unused_input="ignore")
+    point = {**built.model.initial_point(), "theta": thetas}
+    values = [point[v.name] for v in built.model.value_vars]
+    found = {round(float(function(*values)[0]) / 5, 6) for _ in range(40)}
+    # What is missing where one row is left out is that row's share.
+    shares = set()
+    for theta, own in zip(thetas, given, strict=True):
+        for i in range(own.n):
+            rest = rows(np.delete(own.target, i), week=np.delete(own.columns["week"], i))
+            whole, less = (model.densities(theta[None], inputs(model, r))[0] for r in (own, rest))
+            shares.add(round(float(whole - less), 6))
+    assert found == shares
 
 
 @pytest.mark.parametrize(

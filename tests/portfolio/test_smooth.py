@@ -5,19 +5,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytensor.tensor as pt
 import pytest
 
 import posterity
 from posterity.config import Config, from_dict, load, with_overrides
 from posterity.errors import ConfigError, PanelError
 from posterity.inference import compiled
+from posterity.inference.compiled import CompiledModel
 from posterity.models import describe, smooths
 from posterity.portfolio import prior_file
 from posterity.portfolio.export import export
 from posterity.portfolio.fixed import fixed
 from posterity.portfolio.plan import read_panel
+from posterity.portfolio.predictive import predictive_draws
+from tests.entities import described, expected, rows, smoothed
 
 NOISE, SCALE = 0.2, 15.0
+RANGE = "smooth(week, m=24, c=2, low=0, high=67)"
 
 
 def kernel(a: Any, b: Any) -> Any:
@@ -174,44 +179,96 @@ def test_many_entities_compile_once(tmp_path: Path) -> None:
     assert compiled.compilations == before
 
 
-@pytest.mark.slow
-def test_a_scaled_column_is_scaled_here_too(result: posterity.Result, tmp_path: Path) -> None:
-    scaled = configuration("smooth(week, m=24, c=2, high=2.2)")
-    scaled = with_overrides(
-        scaled,
-        {
-            "data.scale": {"week": {"centre": 30, "sd": 17}},
-            "model.parameters.trend_lengthscale": narrow(SCALE / 17),
-        },
+SCALED = {"data.scale": {"week": {"centre": 30, "sd": 17}}}
+
+
+def test_a_scaled_column_is_scaled_here_too() -> None:
+    """The range is that of the scaled column, and weights and amplitude mean what they mean without."""
+    scaled, plain = (
+        with_overrides(configuration(f"smooth(week, m=24, c=2, {ends})"), {"gates.ess": 1, **more})
+        for ends, more in ((f"high={37 / 17!r}, low={-30 / 17!r}", SCALED), ("high=67, low=0", {}))
     )
-    other = fit(scaled, panel(), tmp_path / "r")
-    (smooth,) = other.config.model.smooths.values()
-    assert smooth.low == pytest.approx(-30 / 17, abs=1e-4)
-    at = np.arange(60)
-    assert curve(other, at)["expected_mean"] == pytest.approx(curve(result, at)["expected_mean"], abs=0.05)
+    found = fixed(with_overrides(configuration("smooth(week, m=24, c=2)"), {**SCALED, **SHORT}), seen())
+    smooth = found.model.smooths["trend"]
+    assert (smooth.low, smooth.high) == pytest.approx((-30 / 17, 29 / 17), abs=1e-4)
+    given = rows(week=[0.0, 20, 60])
+    values = {"trend_amplitude": 1.3, "sigma": 0.2, **weights()}
+    ours = expected(described(smoothed(scaled)), {**values, "trend_lengthscale": 15 / 17}, given)
+    theirs = expected(described(smoothed(plain)), {**values, "trend_lengthscale": 15.0}, given)
+    assert ours == pytest.approx(theirs)
+    # The twin: a length scale in weeks is too long for weeks that were scaled.
+    wrong = expected(described(smoothed(scaled)), {**values, "trend_lengthscale": 15.0}, given)
+    assert np.abs(wrong - theirs).max() > 0.1
 
 
-@pytest.mark.slow
-def test_errors_that_depend_on_the_row_before_and_the_history_go_with_it(tmp_path: Path) -> None:
+SHORT = {"model.parameters.trend_lengthscale": narrow(SCALE / 17)}
+
+
+def seen() -> Any:
+    return read_panel(configuration(), panel())
+
+
+def weights(m: int = 24) -> dict[str, float]:
+    return {f"trend_weights[{i}]": float(w) for i, w in enumerate(np.random.default_rng(5).normal(size=m), 1)}
+
+
+def drawn(model: CompiledModel, size: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of the parameters (S, P), hardly any noise in them, and of the function at weeks 0 to 67."""
+    rng = np.random.default_rng(6)
+    value = rng.normal(0, 1, (size, len(model.parameter_names)))
+    value[:, model.parameter_names.index("sigma")] = 1e-9
+    value[:, model.parameter_names.index("trend_lengthscale")] = [12.0, 15.0, 20.0]
+    for name in ("trend_amplitude", *(n for n in model.parameter_names if "rho" in n)):
+        value[:, model.parameter_names.index(name)] = rng.uniform(0.3, 0.9, size)
+    smooth = model.description.smooths["trend"]
+    functions, curves = smooths.basis(smooth, np.arange(68.0)), []
+    for one in value:
+        named = dict(zip(model.parameter_names, one, strict=True))
+        u = np.array([named[f"trend_weights[{i}]"] for i in range(1, smooth.m + 1)])
+        amplitude, scale = (pt.as_tensor(named[f"trend_{n}"]) for n in ("amplitude", "lengthscale"))
+        size_of = amplitude.eval() * smooths.root_density(smooth, scale).eval()
+        curves.append(functions @ (u * size_of / smooths.scaling(smooth, amplitude, scale).eval()))
+    return value, np.array(curves)
+
+
+def forecasts(model: CompiledModel, past: Any, weeks: list[float], values: np.ndarray) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    observed, _ = predictive_draws(model, model.description.numbers, rows(week=weeks), values, rng, past)
+    return observed
+
+
+def test_errors_that_depend_on_the_row_before_go_on_from_the_last_one() -> None:
+    """f(t) + ρ^gap (y - f) of the last row, draw by draw."""
     rho = {"dist": "Beta", "kwargs": {"alpha": 2, "beta": 2}}
-    dependent = with_overrides(configuration(), {"model.likelihood.errors": {"ar1": {"rho": rho}}})
-    ahead = curve(fit(dependent, panel(), tmp_path / "a"), [60, 61, 67])
-    assert np.isfinite(ahead["mean"]).all()
-    assert (
-        ahead["upper_90"].iloc[2] - ahead["lower_90"].iloc[2]
-        > ahead["upper_90"].iloc[0] - ahead["lower_90"].iloc[0]
+    config = with_overrides(configuration(RANGE), {"model.likelihood.errors": {"ar1": {"rho": rho}}})
+    model = described(smoothed(config))
+    values, curves = drawn(model)
+    found = forecasts(model, rows([2.0], week=[59.0]), [60.0, 61.0, 67.0], values)
+    (place,) = (i for i, n in enumerate(model.parameter_names) if "rho" in n)
+    kept = values[:, [place]] ** np.array([1, 2, 8])
+    assert found == pytest.approx(curves[:, [60, 61, 67]] + kept * (2 - curves[:, [59]]), abs=1e-6)
+
+
+def test_a_smooth_and_a_history_are_simulated_together() -> None:
+    """Half of the row before, which in a forecast is the draw's own."""
+    model = described(
+        smoothed(
+            with_overrides(
+                configuration(RANGE),
+                {
+                    "model.history": {"before": {"of": "y", "start": 0.0}},
+                    "model.quantities.mu": {"expression": "trend + 0.5 * before"},
+                    "model.likelihood.kwargs.mu": "mu",
+                },
+            )
+        )
     )
-    model = {
-        "model.history": {"before": {"of": "y", "half_life": 2.0, "start": 0.0}},
-        "model.quantities.mu": {"expression": "trend + 0 * before"},
-        "model.likelihood.kwargs.mu": "mu",
-    }
-    remembering = fit(with_overrides(configuration(), model), panel(), tmp_path / "b")
-    plain = fit(configuration(), panel(), tmp_path / "c")
-    at = [60, 61, 67]
-    assert curve(remembering, at)["expected_mean"] == pytest.approx(
-        curve(plain, at)["expected_mean"], abs=0.05
-    )
+    values, curves = drawn(model)
+    found = forecasts(model, rows([1.0, 2.0], week=[58.0, 59.0]), [60.0, 61.0, 67.0], values)
+    wanted = np.full((3, 4), 2.0)
+    for i, week in enumerate((60, 61, 67), 1):
+        wanted[:, i] = curves[:, week] + 0.5 * wanted[:, i - 1]
+    assert found == pytest.approx(wanted[:, 1:], abs=1e-6)
 
 
 @pytest.mark.parametrize(

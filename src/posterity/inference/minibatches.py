@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from posterity.inference.compiled import CompiledModel, Inputs
+from posterity.models import smooths
 from posterity.models.build import TARGET, WEIGHT, index_name
 
 
@@ -30,17 +31,21 @@ def _rounds(
     data = dict(zip(model.input_names, inputs, strict=True))
     data[WEIGHT] = data.get(WEIGHT, np.ones(n)) * weight(n, size)
     own = {*description.inputs, *(index_name(*pair) for pair in description.indices), TARGET, WEIGHT}
+    own |= {*description.designed, *map(smooths.input_name, description.smooths)}
+    wide = {name: data[name] for name in own if data[name].ndim > 1}
     # The weighted structure has the same inputs and the weight, in an order of its own.
     names = weighted_names(model)
-    kinds = {data[name].dtype for name in own}
-    at = {kind: [name for name in names if name in own and data[name].dtype == kind] for kind in kinds}
+    single = own - set(wide)
+    kinds = {data[name].dtype for name in single}
+    at = {kind: [name for name in names if name in single and data[name].dtype == kind] for kind in kinds}
     # Columns of one type side by side, so that a round is shuffled at once and a batch is a view.
     blocks = {kind: np.stack([data[name] for name in columns]) for kind, columns in at.items()}
     while True:
         order = rng.permutation(n)
         shuffled = {kind: block[:, order] for kind, block in blocks.items()}
+        shuffled_wide = {name: values[order] for name, values in wide.items()}
         for start in range(0, n - size + 1, size):
-            batch = dict(data)
+            batch = data | {name: values[start : start + size] for name, values in shuffled_wide.items()}
             for kind, columns in at.items():
                 batch.update(zip(columns, shuffled[kind][:, start : start + size], strict=True))
             yield tuple(batch[name] for name in names)
