@@ -119,12 +119,13 @@ class PopulationDensity:
         means, covariances, mean, covariance, factors = self.levels(lower, omega, delta)
         by_lower, by_delta = kernels.scores(self.coefficients, self.group, lower, delta, means, covariances)
         out = np.zeros(len(psi))
-        for j in range(sds.start, correlations.stop):
-            ahead, behind = psi.copy(), psi.copy()
-            ahead[j] += STEP
-            behind[j] -= STEP
-            moved = (self.spreads(ahead[None])[0][0] - self.spreads(behind[None])[0][0]) / (2 * STEP)
-            out[j] = (by_lower * moved).sum()
+        # A log sd stretches its own row of L.
+        out[sds] = (by_lower * lower).sum(axis=1)
+        if count := correlations.stop - correlations.start:
+            steps = STEP * np.eye(len(psi))[correlations]
+            around = self.spreads(np.concatenate([psi + steps, psi - steps]))[0]
+            moved = (around[:count] - around[count:]) / (2 * STEP)
+            out[correlations] = np.einsum("ij,cij->c", by_lower, moved)
         if omega.size:
             by_omega, _ = kernels.scores(
                 factors,
@@ -224,15 +225,16 @@ def _in_threads[R](function: Callable[[slice], R], size: int) -> list[R]:
 
 
 def correlation_factor(z: Floats, p: int) -> Floats:
-    """Cholesky factors (S, p, p) of correlations whose partial ones are tanh(z) (S, p(p − 1)/2)."""
+    """Cholesky factors (S, p, p) of correlations whose partial ones are tanh(z) (S, p(p − 1)/2, or none)."""
+    if not z.shape[1]:
+        return np.tile(np.eye(p), (len(z), 1, 1))
     lower = np.zeros((len(z), p, p))
     lower[:, 0, 0] = 1
     partial, at = np.tanh(z), 0
     for i in range(1, p):
         left = np.ones(len(z))
         for j in range(i):
-            w = partial[:, at] if z.shape[1] else np.zeros(len(z))
-            lower[:, i, j] = w * np.sqrt(left)
+            lower[:, i, j] = partial[:, at] * np.sqrt(left)
             left = left - lower[:, i, j] ** 2
             at += 1
         lower[:, i, i] = np.sqrt(np.maximum(left, 1e-300))
