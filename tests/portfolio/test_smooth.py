@@ -294,20 +294,74 @@ def test_a_basis_too_coarse_or_too_narrow_for_its_prior_is_told(
         fixed(config, read_panel(config, panel()))
 
 
+def alike_exactly(rows: pd.DataFrame, site: str, at: Any, alike: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd of a site's process given all sites' rows, of which `alike` is the share in common."""
+    week, own = rows["week"].to_numpy(), rows["site"].to_numpy()
+    same = own[:, None] == own
+    noisy = kernel(week, week) * (alike + (1 - alike) * same) + NOISE**2 * np.eye(len(rows))
+    gain = np.linalg.solve(noisy, kernel(week, at) * (alike + (1 - alike) * (own == site)[:, None])).T
+    variance = 1 - np.einsum("ij,ij->i", gain, kernel(at, week) * (alike + (1 - alike) * (own == site)))
+    return gain @ rows["y"].to_numpy(), np.sqrt(variance)
+
+
 @pytest.mark.slow
-def test_a_joint_model_pools_the_trend(tmp_path: Path) -> None:
-    """Curves of a joint model by NUTS are near the truth, as those of separate fits are."""
-    joint = configuration(inference={"method": "nuts", "pooling": "joint", "draws": 500, "chains": 2})
-    joint = with_overrides(joint, {"gates.ess": 100.0, "gates.rhat": 1.05})
-    rows = panel(5, alike=0.9)
-    result = fit(joint, rows, tmp_path / "r")
-    for site, own in rows.groupby("site"):
-        found = curve(result, own["week"], site)["expected_mean"].to_numpy()
-        assert np.sqrt(np.mean((found - own["value"]) ** 2)) < 0.15
-    batches = with_overrides(joint, {"inference.method": "advi", "inference.minibatch": 64})
-    rough = fit(batches, rows, tmp_path / "s")
-    found = curve(rough, np.arange(60))["expected_mean"].to_numpy()
-    assert np.sqrt(np.mean((found - rows.query("site == 's0'")["value"]) ** 2)) < 0.3
+def test_a_population_passes_a_shape_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four rows and a population of eight shapes: nearly what the exact process says that knows how much the
+    sites have in common, which the population has to learn.
+    """
+    monkeypatch.setattr(compiled, "NUMBA", compiled.VECTORS)
+    config = configuration(
+        "smooth(week, m=12, c=1.7, low=0, high=59)",
+        transfer={"established": {"min_rows": 20}, "robust": 0, "pool": {"covariance": "diagonal"}},
+        gates={"khat": 1.0},
+    )
+    rows = panel(10, alike=0.9)
+    few = rows["site"].isin(["s8", "s9"])
+    rows = rows[~few | rows["week"].between(20, 23)]
+    learned = fit(config, rows, tmp_path / "r")
+    alone = fit(with_overrides(config, {"transfer": None}), rows[few], tmp_path / "s")
+    at, away = np.arange(60), {}
+    for site in ("s8", "s9"):
+        mean, sd = alike_exactly(rows, site, at, 0.9)
+        for name, result in (("learned", learned), ("alone", alone)):
+            found = curve(result, at, site)
+            width = (found["expected_upper_90"] - found["expected_lower_90"]) / (2 * 1.645 * sd)
+            distance = np.sqrt(np.mean(((found["expected_mean"] - mean) / sd) ** 2))
+            away[site, name] = distance, np.mean(width)
+    print(away)
+    for site in ("s8", "s9"):
+        distance, width = away[site, "learned"]
+        assert distance < 0.7
+        assert 0.8 < width < 1.5
+        # The twin: what four rows say alone.
+        assert away[site, "alone"][1] > 2
+    assert max(away[site, "alone"][0] for site in ("s8", "s9")) > 1.4
+
+
+@pytest.mark.slow
+def test_a_joint_model_finds_the_curves(tmp_path: Path) -> None:
+    """By NUTS and by batches of rows, curves of a joint model are those of separate fits."""
+    expression = "smooth(week, m=12, c=1.7, low=0, high=59)"
+    rows = panel(4, alike=0.9)
+    apart = fit(configuration(expression), rows, tmp_path / "q")
+    joint = configuration(
+        expression,
+        inference={"method": "nuts", "pooling": "joint", "draws": 300, "chains": 2, "tune": 300},
+        gates={"ess": 50, "rhat": 1.1},
+    )
+    batches = with_overrides(joint, {"inference.method": "advi", "inference.minibatch": 120})
+    batches = with_overrides(batches, {"inference.tune": "auto"})
+    for name, config, far in (("r", joint, 0.1), ("s", batches, 0.25)):
+        found = fit(config, rows, tmp_path / name)
+        for site, own in rows.groupby("site"):
+            mean = curve(found, own["week"], site)["expected_mean"].to_numpy()
+            wanted = curve(apart, own["week"], site)["expected_mean"].to_numpy()
+            assert np.sqrt(np.mean((mean - wanted) ** 2)) < far, (name, site)
+            assert np.sqrt(np.mean((mean - own["value"]) ** 2)) < far + 0.05, (name, site)
+        # The twin: another site's curve.
+        wanted = curve(apart, np.arange(60), "s1")["expected_mean"].to_numpy()
+        mean = curve(found, np.arange(60), "s0")["expected_mean"].to_numpy()
+        assert np.sqrt(np.mean((mean - wanted) ** 2)) > 0.3
 
 
 @pytest.mark.slow

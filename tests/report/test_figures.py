@@ -13,7 +13,15 @@ from posterity.report import style
 from posterity.report.diagnostics import diagnostics_figure, diagnostics_png
 from posterity.report.entity import entity_figure, entity_png
 from posterity.report.multiples import MOST, multiples_figure, multiples_png
-from posterity.report.view import Band, EntityView, PortfolioView, entity_view, entity_views, portfolio_view
+from posterity.report.view import (
+    Band,
+    EntityView,
+    PortfolioView,
+    entity_view,
+    entity_views,
+    portfolio_view,
+    short_first,
+)
 from posterity.report.worst import worst_entities, worst_figure, worst_png
 from tests.portfolio.example import FAILED, LONG, ONE_ROW, build, entity_names
 from tests.report.drawn import faults, size, texts
@@ -59,6 +67,11 @@ def test_the_figure_says_what_a_reviewer_needs(view: EntityView) -> None:
     assert "50, 90 % intervals" in shown
     assert all(m.name in shown for m in view.marginals)
     assert "prior" in shown
+
+
+def test_a_long_vector_leaves_room_for_the_parameters_after_it() -> None:
+    weights, few = [f"w[{i}]" for i in range(1, 13)], ["b[north]", "b[south]"]
+    assert short_first(["level", *weights, *few, "sigma"]) == ["level", *few, "sigma", *weights]
 
 
 def test_a_failed_entity_shows_its_data_and_the_whole_reason(result: Result) -> None:

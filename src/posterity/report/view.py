@@ -1,5 +1,6 @@
 """What a figure shows, as small frozen values of plain arrays that can be sent to a worker process."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,6 +22,7 @@ GATES: Mapping[str, float] = MappingProxyType(
 """Gates of a configuration that names none."""
 
 _MOST_DRAWS = 2_000
+_LONG = 8
 _PREDICTED = ("mean", "median", "lower_", "upper_", "expected_")
 
 type Floats = NDArray[np.float64]
@@ -184,11 +186,19 @@ def _marginals(
     draws: pa.Table, priors: Mapping[str, tuple[Density | None, float]], prior: Used | None
 ) -> tuple[Marginal, ...]:
     step = max(1, -(-draws.num_rows // _MOST_DRAWS))
-    labels = [c for c in draws.column_names if c not in ("entity", "chain", "draw")]
+    labels = short_first([c for c in draws.column_names if c not in ("entity", "chain", "draw")])
     found = ((c, _floats(draws[c])[::step]) for c in labels if draws[c].null_count < draws.num_rows)
     learned = {} if prior is None else taught(prior, labels)
     declared = {c: priors.get(c, (None, None)) for c in labels}
     return tuple(Marginal(c, v, declared[c][0], declared[c][1], learned.get(c)) for c, v in found)
+
+
+def short_first(labels: Sequence[str]) -> list[str]:
+    """Labels of parameters, the entries of long vectors last: a figure has room for a few, and the weights of
+    a basis say less than the numbers beside them.
+    """
+    entries = Counter(label.partition("[")[0] for label in labels)
+    return sorted(labels, key=lambda label: entries[label.partition("[")[0]] > _LONG)
 
 
 def _priors(result: Result) -> dict[str, tuple[Density | None, float]]:

@@ -137,8 +137,9 @@ class PopulationDensity:
             )
             out[between] = np.diag(by_omega) * omega
         out[shared] = by_delta
-        ahead = self.log_prior(psi + STEP * np.eye(len(psi)))
-        out += (ahead - self.log_prior(psi - STEP * np.eye(len(psi)))) / (2 * STEP)
+        steps = STEP * np.eye(len(psi))
+        around = self.log_prior(np.concatenate([psi + steps, psi - steps]))
+        out += (around[: len(psi)] - around[len(psi) :]) / (2 * STEP)
         return out
 
     def evaluate(self, psi: Floats, _: Any = ()) -> tuple[float, Floats, Floats]:
