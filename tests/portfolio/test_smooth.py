@@ -318,7 +318,9 @@ def test_a_population_passes_a_shape_on(tmp_path: Path) -> None:
     few = rows["site"].isin(["s10", "s11"])
     rows = rows[~few | rows["week"].between(20, 23)]
     learned = fit(config, rows, tmp_path / "r")
-    alone = fit(with_overrides(config, {"transfer": None}), rows[few], tmp_path / "s")
+    alone = fit(
+        with_overrides(config, {"transfer": None}), rows[rows["site"].isin(["s10", "s11"])], tmp_path / "s"
+    )
     at, away = np.arange(60), {}
     for site in ("s10", "s11"):
         mean, sd = alike_exactly(rows, site, at, 0.9)
