@@ -115,6 +115,18 @@ def test_the_lineage_names_the_upstream_and_what_every_step_assumed(chain: tuple
     assert steps(chain[1]) == [("first", FIRST["assumptions"]), ("second", [SECOND["assumptions"]])]
 
 
+def test_an_entity_that_took_nothing_from_upstream_assumes_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second, _ = panels(3)
+    fit(FIRST, first[first["item"] != "i002"])
+    below = fit(SECOND, second).result
+    own = ("second", [SECOND["assumptions"]])
+    assert steps(below, "i001") == [("first", FIRST["assumptions"]), own]
+    assert steps(below, "i002") == [own]
+
+
 def test_only_entities_whose_parent_changed_are_fitted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

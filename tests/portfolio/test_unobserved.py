@@ -77,6 +77,11 @@ def test_they_are_predicted_and_count_for_nothing(tmp_path: Path) -> None:
     assert any("3 rows without a target put aside" in notice for notice in result.manifest.extra["notices"])
 
 
+def test_a_result_says_in_a_line_what_it_is(tmp_path: Path) -> None:
+    assert repr(fit(panel(), tmp_path / "r")) == f"<Result 'gaps' version 1: 2 ok; {tmp_path / 'r'}>"
+    assert {"Portfolio", "open", "BayesianClassifier"} <= set(dir(posterity))
+
+
 def test_the_twin_refuses_them(tmp_path: Path) -> None:
     result = fit(with_gaps(panel()), tmp_path / "r", unobserved=None)
     about = result.entities.set_index("entity")
@@ -124,4 +129,4 @@ def test_the_command_predicts_them(tmp_path: Path, capsys: pytest.CaptureFixture
     fit(panel(), tmp_path / "s")
     with pytest.raises(SystemExit, match="2"):
         main(["predict", str(tmp_path / "s")])
-    assert "no row without a target was put aside" in capsys.readouterr().err
+    assert "no row without a target was put aside that is still open" in capsys.readouterr().err

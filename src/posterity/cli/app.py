@@ -174,7 +174,9 @@ def predict(
     if version is not None:
         opened = opened.as_of(version)
     if (rows is None) == (horizon is None) and (rows is not None or opened.unobserved.empty):
-        raise ConfigError(["give either --rows FILE or --horizon N; no row without a target was put aside"])
+        raise ConfigError(
+            ["give --rows FILE or --horizon N; no row without a target was put aside that is still open"]
+        )
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise ConfigError([f"--out {out}: the name must end in .csv or .parquet"])
     table = opened.predict(rows if horizon is None else next_rows(opened, horizon), interval=interval)
@@ -196,7 +198,7 @@ def lineage(result: Path, entity: str, *, json: Json = False) -> int:
     opened = posterity.open(result)
     graph = opened.lineage(entity)
     if json:
-        told = {"assumptions": chained.assumed(opened), "stale": opened.stale().about(entity)}
+        told = {"assumptions": chained.assumed(opened, entity), "stale": opened.stale().about(entity)}
         show.as_json({**graph.to_dict(), "versions": refits.versions(opened, entity), **told})
     else:
         show.lineage(graph, entity)

@@ -81,18 +81,18 @@ def entity(result: "Result", entity: str, facts: Mapping[str, Any]) -> None:
         _line("upstream", why, "yellow")
 
 
-def assumed(result: "Result") -> list[dict[str, Any]]:
-    """The assumptions of every step that led to a result, in plain values."""
+def assumed(result: "Result", entity: str | None = None) -> list[dict[str, Any]]:
+    """The assumptions of every step that led to a result, or to an entity's posterior, in plain values."""
     from posterity.portfolio.upstream import steps
 
-    return [{"portfolio": name, "assumptions": texts} for name, texts in steps(result)]
+    return [{"portfolio": name, "assumptions": texts} for name, texts in steps(result, entity)]
 
 
 def lineage(result: "Result", entity: str) -> None:
     """What every step that led to an entity's posterior assumed, and whether its parent changed."""
     from posterity.portfolio.upstream import steps
 
-    said = steps(result)
+    said = steps(result, entity)
     if said:
         rich.print("[bold]assumed on the way[/]")
     for name, texts in said:

@@ -188,7 +188,7 @@ def entity(result: "Result", entity: str) -> None:
         bounds = f"{row[f'lower_{percent(mass)}']:.4g} … {row[f'upper_{percent(mass)}']:.4g}"
         ess = f"{min(row['ess_bulk'], row['ess_tail']):,.0f}"
         numbers = [_number(row["mean"]), _number(row["sd"]), bounds, ess]
-        table.add_row(row["parameter"], *numbers, *([_number(row["rhat"])] if chains else []))
+        table.add_row(escape(row["parameter"]), *numbers, *([_number(row["rhat"])] if chains else []))
     Console().print(table)
 
 

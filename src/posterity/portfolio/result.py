@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     type Configured = Config | Mapping[str, Any] | str | Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The tables, draws and lineage that a run left in the folder `path`; open it with `open_result`.
 
@@ -42,6 +42,10 @@ class Result:
 
     path: Path
     manifest: Manifest
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{n:,} {status}" for status, n in self.counts.items() if n)
+        return f"<Result {self.name!r} version {self.version}: {said or 'no entities'}; {self.path}>"
 
     @property
     def name(self) -> str:

@@ -82,9 +82,12 @@ def assumptions(result: Result) -> list[str]:
     return [said] if isinstance(said, str) else [str(text) for text in said]
 
 
-def steps(result: Result) -> list[tuple[str, list[str]]]:
-    """The assumptions of every step that led to a result, the first step first: portfolio, texts."""
-    nodes = sorted(upstreams(result.graph), key=lambda n: str(n.attributes["created"]))
+def steps(result: Result, entity: str | None = None) -> list[tuple[str, list[str]]]:
+    """The assumptions of every step that led to a result, or to an entity's posterior, the first step first:
+    portfolio, texts.
+    """
+    graph = result.graph if entity is None else result.lineage(entity)
+    nodes = sorted(upstreams(graph), key=lambda n: str(n.attributes["created"]))
     said = [(str(n.attributes["portfolio"]), list(n.attributes.get("assumptions", ()))) for n in nodes]
     every = [*said, (result.name, assumptions(result))]
     return [step for i, step in enumerate(every) if step[1] and step not in every[:i]]
