@@ -14,7 +14,7 @@ from posterity.errors import ConfigError, PanelError
 from posterity.inference import compiled
 from posterity.inference.compiled import CompiledModel
 from posterity.models import describe, smooths
-from posterity.portfolio import prior_file
+from posterity.portfolio import prior_file, ranges
 from posterity.portfolio.export import export
 from posterity.portfolio.fixed import fixed
 from posterity.portfolio.plan import read_panel
@@ -98,6 +98,13 @@ def test_fit_and_forecast_are_those_of_the_exact_process(result: posterity.Resul
     width = (found["expected_upper_90"] - found["expected_lower_90"]) / (2 * 1.645)
     assert np.abs((found["expected_mean"] - mean) / sd).max() < 0.15
     assert np.abs(width / sd - 1).max() < 0.1
+
+
+def test_rows_between_the_range_and_the_edge_are_doubted(result: posterity.Result) -> None:
+    weeks = pd.DataFrame({"site": "s0", "week": [66, 67, 68, 70]})
+    (said,) = ranges.doubts(result.config, weeks)
+    assert said.startswith("2 rows lie outside the range of trend, 0 to 67 in 'week'")
+    assert ranges.doubts(result.config, weeks.head(2)) == []
 
 
 def test_rows_beyond_the_edge_are_refused_with_what_to_do(result: posterity.Result, tmp_path: Path) -> None:

@@ -168,6 +168,7 @@ def predict(
 
     import posterity
     from posterity.errors import ConfigError
+    from posterity.portfolio import ranges
     from posterity.portfolio.horizon import next_rows
 
     opened = posterity.open(result)
@@ -180,6 +181,8 @@ def predict(
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise ConfigError([f"--out {out}: the name must end in .csv or .parquet"])
     table = opened.predict(rows if horizon is None else next_rows(opened, horizon), interval=interval)
+    for doubt in ranges.doubts(opened.config, table):
+        print(f"note {doubt}", file=sys.stderr)
     if out is None:
         table.to_csv(sys.stdout, index=False)
     elif out.suffix == ".csv":

@@ -5,7 +5,7 @@ that a result keeps, and all that comes of the result has it.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,11 @@ from posterity.models import Description, describe
 from posterity.models.arrays import beyond_edges, scaled
 from posterity.panel import Panel
 from posterity.panel.checks import beyond
+from posterity.panel.findings import plural
 from posterity.portfolio.structure import Fixed, spelt_range
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIGITS = 6
 """Significant digits of a range relative to its width, which is rounded outwards: people read it."""
@@ -31,6 +35,27 @@ def waiting(config: Config) -> list[str]:
         for name, smooth in config.model.smooths.items()
         if not smooth.fixed or set(names_of(name)) - set(config.model.parameters)
     ]
+
+
+def doubts(config: Config, table: "pd.DataFrame") -> list[str]:
+    """A sentence for every smooth that predictions ask beyond its range, where the edge of the basis makes
+    its bands too narrow. `table` has the smooths' columns as in the panel.
+    """
+    scales, said = describe(config).scales, []
+    for name, smooth in config.model.smooths.items():
+        if smooth.low is None or smooth.high is None:
+            continue
+        column = table[smooth.column].to_numpy()
+        dated = column.dtype.kind == "M"
+        values = column.astype("datetime64[us]").astype(np.float64) / 86_400e6 if dated else column
+        values = scaled(values, scales.get(smooth.column))
+        if count := int(((values < smooth.low) | (values > smooth.high)).sum()):
+            said.append(
+                f"{plural(count, 'row lies', 'rows lie')} outside the range of {name}, {smooth.low:g} to "
+                f"{smooth.high:g} in {smooth.column!r}, where its bands are too narrow; write low= and high= "
+                "of all that will be asked, and fit anew"
+            )
+    return said
 
 
 def fixed(config: Config, panel: Panel, known: Sequence[tuple[str, Fixed]]) -> Config:
