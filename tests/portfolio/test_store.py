@@ -377,4 +377,7 @@ def test_of_several_writers_at_once_exactly_one_wins(tmp_path: Path) -> None:
         assert outcomes[winner][trial] == "won"
         assert (folder / "config.yaml").read_text() == winner * 1000
         assert names(folder) == {"config.yaml", f"{winner}.txt", MANIFEST}
-        assert all("already published" in outcomes[w][trial] for w in words if w != winner)
+        # On a disk that stalls a loser may give up waiting for its turn, and says so.
+        lost = ("already published", "another process has been publishing")
+        told = {w: outcomes[w][trial] for w in words if w != winner}
+        assert all(any(said in line for said in lost) for line in told.values()), told
