@@ -129,4 +129,4 @@ def test_the_command_predicts_them(tmp_path: Path, capsys: pytest.CaptureFixture
     fit(panel(), tmp_path / "s")
     with pytest.raises(SystemExit, match="2"):
         main(["predict", str(tmp_path / "s")])
-    assert "no row without a target was put aside that is still open" in capsys.readouterr().err
+    assert "no row without a target is still open" in capsys.readouterr().err

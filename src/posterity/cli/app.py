@@ -175,9 +175,7 @@ def predict(
     if version is not None:
         opened = opened.as_of(version)
     if (rows is None) == (horizon is None) and (rows is not None or opened.unobserved.empty):
-        raise ConfigError(
-            ["give --rows FILE or --horizon N; no row without a target was put aside that is still open"]
-        )
+        raise ConfigError(["give either --rows FILE or --horizon N; no row without a target is still open"])
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise ConfigError([f"--out {out}: the name must end in .csv or .parquet"])
     table = opened.predict(rows if horizon is None else next_rows(opened, horizon), interval=interval)
