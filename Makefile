@@ -31,7 +31,7 @@ setup:  ## Make or refresh .venv; EXTRAS=ray,dask,bench,docs adds extras
 run: setup  ## Fit the demo portfolio and track it in MLflow; CONFIG=configs/other.yaml, ARGS=...
 	@$(PY) flows/train.py $(CONFIG) $(ARGS)
 
-test: setup  ## The default tests, two to four minutes; ARGS=tests/config
+test: setup  ## The default tests, nine to twelve minutes on two cores; ARGS=tests/config
 	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 slow: setup  ## The slow tests: calibration, posteriordb, real servers
